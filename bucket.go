@@ -1,0 +1,136 @@
+package s3mesh
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+)
+
+// Reader is the read side of a bucket: all that a replicator may do at a site other than its own.
+//
+// Every method is safe for concurrent use. Errors are *[Error]; a cancelled context ends a call at once with KindCanceled
+// and leaves nothing behind. Methods retry nothing but what is invisible to the caller: retries belong to the task.
+type Reader interface {
+	// Head returns the current object under key, or the one that opt pins. A missing key, or a delete marker on top, is
+	// KindNotFound; a failed IfMatch is KindPreconditionFailed.
+	Head(ctx context.Context, key string, opt ReadOptions) (Object, error)
+	// Get is Head with the body. The caller closes the body. A body that ends early or fails its checksum returns an
+	// error of KindCorrupted or KindUnreachable from Read, never io.EOF.
+	Get(ctx context.Context, key string, opt ReadOptions) (Object, io.ReadCloser, error)
+	// History yields the versions of key, the latest first, delete markers included, fetched a page at a time as the
+	// caller goes on. It yields nothing for a key that never was. A bucket without versioning yields the current object
+	// alone, with an empty VersionID. After an error the sequence ends.
+	History(ctx context.Context, key string) iter.Seq2[HistoryEntry, error]
+}
+
+// Bucket is one site's bucket: what a replicator may do at its own site.
+//
+// Nothing is written unconditionally: a Put or Complete with the zero [Condition] is refused with KindInvalid before any
+// request is sent. A write whose condition does not hold is KindPreconditionFailed, or KindConflict when the store says
+// that a concurrent operation was in the way; either way nothing was written. After any other error the write may or may
+// not have happened: read again.
+type Bucket interface {
+	Reader
+	// Put writes body, exactly in.Size bytes, under key. A body that ends early is KindCorrupted and nothing is written.
+	// Where body is an io.Seeker it may be read twice.
+	Put(ctx context.Context, key string, in PutInput) (Written, error)
+	// BeginUpload starts a multipart upload that becomes an object with attr when completed.
+	BeginUpload(ctx context.Context, key string, attr Attributes) (Upload, error)
+}
+
+// Upload is a multipart upload in progress. Parts may be put concurrently, in any order; each part number at most once at
+// a time. An upload that is neither completed nor aborted stays in the store.
+type Upload interface {
+	// ID is the store's upload ID.
+	ID() string
+	// PutPart uploads part number (from 1) of exactly size bytes and returns its ETag.
+	PutPart(ctx context.Context, number int, body io.Reader, size int64) (etag string, err error)
+	// Complete joins the parts, whose ETags are given in order, into the object, under the condition.
+	Complete(ctx context.Context, etags []string, cond Condition) (Written, error)
+	// Abort discards the upload and its parts. Aborting twice, or after Complete, is no error.
+	Abort(ctx context.Context) error
+}
+
+// ReadOptions pins a read. The zero value reads what is current.
+type ReadOptions struct {
+	VersionID string     // this version
+	IfMatch   string     // only while this is the ETag
+	Range     *ByteRange // only these bytes (Get)
+	Part      int        // Head: describe this part (from 1) of a multipart object
+}
+
+// ByteRange is Length bytes from Offset.
+type ByteRange struct{ Offset, Length int64 }
+
+// Condition is what must hold for a write to happen. The zero value is no condition, which every Bucket refuses.
+type Condition struct {
+	absent bool
+	etag   string
+}
+
+// IfAbsent returns the condition that the key holds no object (If-None-Match: *).
+func IfAbsent() Condition { return Condition{absent: true} }
+
+// IfMatch returns the condition that the key holds the object with this ETag (If-Match).
+func IfMatch(etag string) Condition { return Condition{etag: etag} }
+
+// Absent reports whether the condition is [IfAbsent].
+func (c Condition) Absent() bool { return c.absent }
+
+// ETag returns the ETag of [IfMatch], or "".
+func (c Condition) ETag() string { return c.etag }
+
+// IsZero reports that c is no condition at all.
+func (c Condition) IsZero() bool { return !c.absent && c.etag == "" }
+
+// PutInput is one object to write.
+type PutInput struct {
+	Body       io.Reader
+	Size       int64
+	Attributes Attributes
+	Condition  Condition
+}
+
+// Written is what a store says of an object it took.
+type Written struct {
+	ETag      string // without quotes
+	VersionID string // empty where the bucket is not versioned
+}
+
+// Object is an object as HEAD or GET describe it.
+type Object struct {
+	Size         int64 // of the whole object; with ReadOptions.Part, of that part
+	ETag         string
+	VersionID    string    // empty where the bucket is not versioned
+	LastModified time.Time // whole seconds, UTC
+	// OpaqueETag tells that the ETag does not depend on the content alone (SSE-KMS, SSE-C), so that equal content may
+	// have different ETags.
+	OpaqueETag bool
+	// Parts is the number of parts, when a Head with ReadOptions.Part asked and the store told; otherwise 0.
+	Parts      int
+	Attributes Attributes
+}
+
+// Attributes is what an object carries beside its body, and what a replica must carry too.
+type Attributes struct {
+	ContentType        string
+	ContentEncoding    string
+	ContentLanguage    string
+	ContentDisposition string
+	CacheControl       string
+	Expires            string // verbatim, as it may not be a date
+	WebsiteRedirect    string
+	// Metadata is the user metadata: names in lower case without the "x-amz-meta-" prefix, values decoded to UTF-8.
+	Metadata map[string]string
+}
+
+// HistoryEntry is one version of a key as a version listing gives it.
+type HistoryEntry struct {
+	VersionID    string
+	ETag         string // empty for a delete marker
+	LastModified time.Time
+	Size         int64
+	DeleteMarker bool
+	Latest       bool
+}

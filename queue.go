@@ -1,0 +1,85 @@
+package s3mesh
+
+import (
+	"context"
+	"time"
+)
+
+// Queue is the durable event stream of a replica set: one stream per site, one durable consumer per link and lane.
+//
+// All methods are safe for concurrent use. Errors are *[Error].
+type Queue interface {
+	// Publish makes events durable in the stream of their Site and returns nil only when all of them are on disk. An
+	// event replaces an undelivered one of the same key, lane and Target: pending events of a key coalesce. Events
+	// with a Target reach only that link. Publishing for a site without links is no error and keeps nothing.
+	Publish(ctx context.Context, lane Lane, events ...Event) error
+	// Subscribe delivers the events of a link's source, from the oldest unacknowledged one on, at least once each.
+	// Several subscribers, in any process, share the deliveries. At most window deliveries are handed out ahead of their
+	// acknowledgement to one subscriber.
+	Subscribe(ctx context.Context, link Link, lane Lane, window int) (Subscription, error)
+	// Backlog counts what a link has yet to do.
+	Backlog(ctx context.Context, link Link) (Backlog, error)
+	// DeadLetters gives access to the tasks that failed for good.
+	DeadLetters() DeadLetters
+}
+
+// Subscription is one consumer's view of a link and lane.
+type Subscription interface {
+	// Next waits for a delivery. It returns the context's error when that ends, and KindCanceled after Close. It is safe
+	// for concurrent use.
+	Next(ctx context.Context) (Delivery, error)
+	// Close stops deliveries. Those not acknowledged are delivered again, to any subscriber.
+	Close() error
+}
+
+// Delivery is one event handed out. Exactly one of Ack, Retry and Bury ends it; a delivery that is never ended, because
+// its holder died, comes again after the queue's acknowledgement time-out.
+type Delivery interface {
+	Event() Event
+	// Attempt counts the deliveries of this event, from 1.
+	Attempt() int
+	// Ack ends the delivery: the event will not come again on this link. An event of the same key published meanwhile is
+	// a new one and does come.
+	Ack(ctx context.Context) error
+	// Retry ends the delivery; the event comes again after the delay, with Attempt one higher, unless a newer event of
+	// its key replaced it.
+	Retry(ctx context.Context, after time.Duration) error
+	// Extend restarts the acknowledgement time-out, for long work.
+	Extend(ctx context.Context) error
+	// Bury ends the delivery by making letter durable among the dead letters, in this order: when Bury fails, the event
+	// comes again.
+	Bury(ctx context.Context, letter DeadLetter) error
+}
+
+// Backlog is what a link has yet to do.
+type Backlog struct {
+	Pending     int64 // events not yet handed out
+	InFlight    int64 // handed out, not yet acknowledged
+	DeadLetters int64
+	// Oldest is the time of the oldest event that is pending or in flight; zero when there is none.
+	Oldest time.Time
+}
+
+// DeadLetter is a task that failed for good, with its cause. A link keeps at most one per key: the latest.
+type DeadLetter struct {
+	// ID is given by the queue. It is stable as long as the letter is kept.
+	ID       string    `json:"id"`
+	Link     Link      `json:"link"`
+	Event    Event     `json:"event"`
+	Kind     Kind      `json:"kind"`
+	Cause    string    `json:"cause"`
+	Remedy   string    `json:"remedy"`
+	Attempts int       `json:"attempts"`
+	First    time.Time `json:"first"` // the first attempt
+	Last     time.Time `json:"last"`  // the last attempt
+}
+
+// DeadLetters is the store of failed tasks.
+type DeadLetters interface {
+	// List returns up to limit letters after the one with ID cursor ("" for the start), oldest first, of one link or,
+	// with the zero Link, of all. next is the cursor for the following page, "" at the end.
+	List(ctx context.Context, link Link, cursor string, limit int) (letters []DeadLetter, next string, err error)
+	// Replay publishes a letter's event again, for its link only, and then removes the letter. KindNotFound when it is
+	// gone. Replaying is idempotent: processing reads the current state.
+	Replay(ctx context.Context, id string) error
+}
