@@ -27,6 +27,10 @@ func (t LogicalTime) Compare(u LogicalTime) int {
 // String returns "seconds.counter".
 func (t LogicalTime) String() string { return fmt.Sprintf("%d.%d", t.Seconds, t.Counter) }
 
+// NullVersionID is the version ID of objects written while a bucket's versioning was off or suspended. It is not unique:
+// such an object is replaced by the next one.
+const NullVersionID = "null"
+
 // Version is what a site holds for a key, as the version order sees it: an object or a delete, with the time and the site
 // it was first written at. Two sites hold the same version when Origin, VersionID and ETag agree, whatever each store
 // calls its own copy.
@@ -49,5 +53,6 @@ func (v Version) Same(w Version) bool {
 	if v.Origin != w.Origin || v.Deleted != w.Deleted || v.VersionID != w.VersionID || v.ETag != w.ETag {
 		return false
 	}
-	return v.VersionID != "" || v.Time.Seconds == w.Time.Seconds
+	unique := v.VersionID != "" && v.VersionID != NullVersionID
+	return unique || v.Time.Seconds == w.Time.Seconds
 }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/s3mesh/s3mesh"
+	"github.com/s3mesh/s3mesh/admin"
+	"github.com/s3mesh/s3mesh/config"
+)
+
+// connection chooses the running process that a command talks to.
+type connection struct {
+	configFile string
+	url        string
+}
+
+const connectHelp = `
+The process is found by -c mesh.yaml (its admin address and token), or by --admin URL with the token in S3MESH_ADMIN_TOKEN,
+or else it is the demo that was started last on this machine.`
+
+func (c *connection) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&c.configFile, "config", "c", "", "the mesh.yaml of the running process")
+	cmd.Flags().StringVar(&c.url, "admin", "", "the admin address of the running process, such as http://127.0.0.1:9480")
+	cmd.MarkFlagsMutuallyExclusive("config", "admin")
+}
+
+// client returns a client of the chosen process.
+func (c *connection) client() (*admin.Client, error) {
+	switch {
+	case c.configFile != "":
+		cfg, err := config.Load(c.configFile, os.LookupEnv)
+		if err != nil {
+			return nil, err
+		}
+		return &admin.Client{URL: "http://" + dialable(cfg.Admin.Listen), Token: cfg.Admin.Token.Reveal()}, nil
+	case c.url != "":
+		token := os.Getenv("S3MESH_ADMIN_TOKEN")
+		if token == "" {
+			return nil, usageError{errors.New("--admin needs the token in the environment variable S3MESH_ADMIN_TOKEN")}
+		}
+		return &admin.Client{URL: c.url, Token: token}, nil
+	default:
+		return lastDemo()
+	}
+}
+
+// dialable turns a listen address into one to connect to: no host, or an unspecified one, means this machine.
+func dialable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// adminCard is how a demo is found by later commands of the same user.
+type adminCard struct {
+	Admin string `json:"admin"`
+	Token string `json:"token"`
+}
+
+// cardPath returns the file of the demo that was started last, in a folder that only this user can read.
+func cardPath() (string, error) {
+	base := os.Getenv("XDG_RUNTIME_DIR")
+	if base == "" {
+		base = os.TempDir()
+	}
+	dir := filepath.Join(base, fmt.Sprintf("s3mesh-%d", os.Getuid()))
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("%s must be a folder that only you can read: remove it and try again", dir)
+	}
+	return filepath.Join(dir, "demo.json"), nil
+}
+
+// leaveCard makes a demo findable, and returns a function that ends that.
+func leaveCard(c adminCard) (remove func() error, err error) {
+	path, err := cardPath()
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return nil, err
+	}
+	return func() error {
+		if now, err := os.ReadFile(path); err != nil || string(now) != string(data) {
+			return nil // another demo was started since
+		}
+		return os.Remove(path)
+	}, nil
+}
+
+func lastDemo() (*admin.Client, error) {
+	path, err := cardPath()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &s3mesh.Error{Kind: s3mesh.KindUnreachable, Op: "connect",
+			Err: errors.New("no demo is running: start one with 's3mesh demo', or name a process with -c mesh.yaml")}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var c adminCard
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("%s: %w: remove it", path, err)
+	}
+	return &admin.Client{URL: c.Admin, Token: c.Token}, nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/s3mesh/s3mesh"
+	"github.com/s3mesh/s3mesh/devstore"
+)
+
+// cluster is the regions of a demo. It is safe for concurrent use.
+type cluster struct {
+	order   []string
+	configs map[string]devstore.Config
+
+	mu      sync.Mutex
+	running map[string]*devstore.Region
+	addrs   map[string]string
+}
+
+// startCluster starts every region. When one fails, those that started are stopped.
+func startCluster(ctx context.Context, f *demoFolder, intakeURL string, log *slog.Logger) (*cluster, error) {
+	c := &cluster{configs: map[string]devstore.Config{}, running: map[string]*devstore.Region{}, addrs: map[string]string{}}
+	for _, site := range f.card.Sites {
+		c.order = append(c.order, site.Name)
+		c.configs[site.Name] = devstore.Config{
+			Site: site.Name, Region: site.Region, Bucket: site.Bucket, Addr: site.Addr,
+			Dir:        filepath.Join(f.path, "regions", site.Name),
+			Client:     devstore.Credentials{AccessKeyID: f.card.AccessKey, SecretAccessKey: f.card.SecretKey},
+			Replicator: devstore.Credentials{AccessKeyID: f.card.ReplicatorKey, SecretAccessKey: f.card.ReplicatorSecret},
+			EventURL:   intakeURL + "/v1/events/" + site.Name, EventToken: f.card.IntakeToken, Logger: log,
+		}
+	}
+	var group sync.WaitGroup
+	errs := make([]error, len(c.order))
+	for i, name := range c.order {
+		group.Go(func() { errs[i] = c.launch(ctx, name) })
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(err, c.stop(ctx))
+	}
+	return c, nil
+}
+
+// launch starts a region at its address, or, the first time, at any other when that is taken.
+func (c *cluster) launch(ctx context.Context, name string) error {
+	cfg := c.configs[name]
+	c.mu.Lock()
+	addr, again := c.addrs[name]
+	c.mu.Unlock()
+	if again {
+		cfg.Addr = addr
+	}
+	region, err := devstore.Start(ctx, cfg)
+	if !again && s3mesh.KindOf(err) == s3mesh.KindConflict && err != nil {
+		cfg.Addr = "127.0.0.1:0"
+		region, err = devstore.Start(ctx, cfg)
+	}
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running[name], c.addrs[name] = region, region.Addr()
+	return nil
+}
+
+func (c *cluster) addr(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.addrs[name]
+}
+
+func (c *cluster) endpoint(name string) string { return "http://" + c.addr(name) }
+
+func (c *cluster) region(name string) (*devstore.Region, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Contains(c.order, name) {
+		return nil, &s3mesh.Error{Kind: s3mesh.KindNotFound, Op: "demo region", Site: name,
+			Err: fmt.Errorf("the demo has the regions %q", c.order)}
+	}
+	return c.running[name], nil
+}
+
+// StopRegion takes a region down. Stopping one that is down is no error.
+func (c *cluster) StopRegion(ctx context.Context, name string) error {
+	region, err := c.region(name)
+	if err != nil || region == nil {
+		return err
+	}
+	err = region.Stop(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running[name] == region {
+		delete(c.running, name)
+	}
+	return err
+}
+
+// StartRegion brings a region back where it was. Starting one that runs is no error.
+func (c *cluster) StartRegion(ctx context.Context, name string) error {
+	region, err := c.region(name)
+	if err != nil || region != nil && !ended(region) {
+		return err
+	}
+	return c.launch(ctx, name)
+}
+
+func ended(r *devstore.Region) bool {
+	select {
+	case <-r.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// stop stops every region, all at once.
+func (c *cluster) stop(ctx context.Context) error {
+	var group sync.WaitGroup
+	errs := make([]error, len(c.order))
+	for i, name := range c.order {
+		group.Go(func() { errs[i] = c.StopRegion(ctx, name) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}

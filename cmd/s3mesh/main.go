@@ -1,0 +1,22 @@
+// Command s3mesh keeps S3 buckets in many regions, clouds and products identical while every one of them stays writable.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/s3mesh/s3mesh/devstore"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	devstore.Main()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}

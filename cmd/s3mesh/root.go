@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/s3mesh/s3mesh"
+	"github.com/s3mesh/s3mesh/config"
+)
+
+// Exit codes. They are documented in the help of the root command and are part of the interface.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2 // a bad flag, argument or configuration file
+	exitDisagree    = 3 // inspect: the sites do not hold the same version
+	exitUnreachable = 4 // no running process, or a store that does not answer
+)
+
+const rootHelp = `s3mesh keeps S3 buckets in many regions, clouds and products identical while every one of them stays writable.
+
+Start with "s3mesh demo": three regions on this machine, no account needed.
+
+Exit codes: 0 done; 1 failed; 2 bad flag, argument or configuration; 3 the sites disagree (inspect);
+4 the running process or a store cannot be reached.`
+
+// streams is where a command writes to: results to out, logs and errors to err.
+type streams struct{ out, err io.Writer }
+
+// globals is what every command is given.
+type globals struct {
+	streams
+	json     bool
+	logLevel string
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	g := &globals{streams: s}
+	root := newRoot(g)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	g.printError(err)
+	return exitCode(err)
+}
+
+func newRoot(g *globals) *cobra.Command {
+	root := &cobra.Command{
+		Use: "s3mesh", Short: "Keep S3 buckets identical while every one of them stays writable", Long: rootHelp,
+		Version: version, SilenceErrors: true, SilenceUsage: true,
+	}
+	root.SetOut(g.out)
+	root.SetErr(g.err)
+	root.PersistentFlags().BoolVar(&g.json, "json", false, "write JSON instead of text")
+	root.PersistentFlags().StringVar(&g.logLevel, "log-level", "warn", "what to log to stderr: debug, info, warn or error")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newDemo(g), newRun(g), newStatus(g), newInspect(g), newDLQ(g), newConfig(g))
+	return root
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+// Unwrap returns the mistake.
+func (e usageError) Unwrap() error { return e.error }
+
+// usage makes cobra's argument check a usage error.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+var errDisagree = errors.New("the sites do not agree")
+
+func exitCode(err error) int {
+	var bad usageError
+	var faults *config.Error
+	switch {
+	case errors.Is(err, errDisagree):
+		return exitDisagree
+	case errors.As(err, &bad), errors.As(err, &faults):
+		return exitUsage
+	case s3mesh.KindOf(err) == s3mesh.KindUnreachable:
+		return exitUnreachable
+	default:
+		return exitFailed
+	}
+}
+
+// printError tells what went wrong and the next step.
+func (g *globals) printError(err error) {
+	if errors.Is(err, errDisagree) {
+		return // the answer was printed
+	}
+	kind := s3mesh.KindOf(err)
+	if g.json {
+		_ = json.NewEncoder(g.err).Encode(map[string]string{
+			"error": err.Error(), "kind": kind.String(), "remedy": remedy(err)}) // nowhere left to report to
+		return
+	}
+	fmt.Fprintf(g.err, "s3mesh: %v\n", err)
+	if step := remedy(err); step != "" {
+		fmt.Fprintf(g.err, "  -> %s\n", step)
+	}
+}
+
+// remedy returns the operator's next step where the error's kind has one that fits a command line.
+func remedy(err error) string {
+	switch kind := s3mesh.KindOf(err); kind {
+	case s3mesh.KindAccessDenied, s3mesh.KindNoSuchBucket, s3mesh.KindUnreachable:
+		return kind.Remedy()
+	default:
+		return ""
+	}
+}
+
+// print writes value as one line of JSON, or has text written.
+func (g *globals) print(value any, text func(w io.Writer)) error {
+	if g.json {
+		return json.NewEncoder(g.out).Encode(value)
+	}
+	text(g.out)
+	return nil
+}
+
+// logger returns the log that the flags ask for, on stderr.
+func (g *globals) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(g.logLevel)); err != nil {
+		return nil, usageError{fmt.Errorf("--log-level %q: use debug, info, warn or error", g.logLevel)}
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if g.json {
+		return slog.New(slog.NewJSONHandler(g.err, opts)), nil
+	}
+	return slog.New(slog.NewTextHandler(g.err, opts)), nil
+}

@@ -1,0 +1,107 @@
+package devstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/versity/versitygw/backend/posix"
+	"github.com/versity/versitygw/s3err"
+	"github.com/versity/versitygw/s3response"
+)
+
+// store is versitygw's POSIX backend with deletes and tagging serialised with the writes of the same key.
+//
+// The backend takes a lock to publish an object, but none to delete one: it inspects the current file, copies it to the
+// versions, and marks it, by path. A write that comes between is marked in its place, and is lost; and DELETE with
+// If-Match decides on a state that may have passed. The lock is a file lock at a place that gateways on one filesystem
+// agree on, so that it can be taken from here too.
+type store struct {
+	*posix.Posix
+	root string
+}
+
+// PutObject refuses keys that fold, as a form may bring them past refuseFoldingKeys.
+func (s *store) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+	if folds(aws.ToString(in.Key)) {
+		return s3response.PutObjectOutput{}, s3err.GetAPIError(s3err.ErrInvalidURI)
+	}
+	return s.Posix.PutObject(ctx, in)
+}
+
+// DeleteObject deletes under the key's lock. It refuses keys that fold, as a list of keys brings them past
+// refuseFoldingKeys.
+func (s *store) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
+	if folds(aws.ToString(in.Key)) {
+		return nil, s3err.GetAPIError(s3err.ErrInvalidURI)
+	}
+	unlock, err := s.lock(aws.ToString(in.Bucket), aws.ToString(in.Key))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock.Close()
+	return s.Posix.DeleteObject(ctx, in)
+}
+
+// DeleteObjects deletes one object after the other. A failure is reported for its object and stops none of the others.
+func (s *store) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3response.DeleteResult, error) {
+	result := s3response.DeleteResult{Deleted: []types.DeletedObject{}, Error: []types.Error{}}
+	for _, o := range in.Delete.Objects {
+		out, err := s.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: in.Bucket, Key: o.Key, VersionId: o.VersionId})
+		if err != nil {
+			result.Error = append(result.Error, s3err.ObjectDeleteError(o.Key, o.VersionId, err))
+			continue
+		}
+		deleted := types.DeletedObject{Key: o.Key, VersionId: o.VersionId, DeleteMarker: out.DeleteMarker}
+		if aws.ToBool(out.DeleteMarker) {
+			deleted.DeleteMarkerVersionId = out.VersionId
+		}
+		result.Deleted = append(result.Deleted, deleted)
+	}
+	return result, nil
+}
+
+// PutObjectTagging sets tags under the key's lock.
+func (s *store) PutObjectTagging(ctx context.Context, bucket, key, versionID string, tags map[string]string) error {
+	unlock, err := s.lock(bucket, key)
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	return s.Posix.PutObjectTagging(ctx, bucket, key, versionID, tags)
+}
+
+// DeleteObjectTagging removes tags under the key's lock.
+func (s *store) DeleteObjectTagging(ctx context.Context, bucket, key, versionID string) error {
+	unlock, err := s.lock(bucket, key)
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	return s.Posix.DeleteObjectTagging(ctx, bucket, key, versionID)
+}
+
+// lock takes the backend's own lock for publishing an object under key; closing it releases it. The place is that of
+// backend/posix/objlock.go. Not to be held around a call that publishes: the backend would wait for itself.
+func (s *store) lock(bucket, key string) (io.Closer, error) {
+	dir := filepath.Join(s.root, ".vgwlocks", fmt.Sprintf("%x", sha256.Sum256([]byte(bucket))))
+	shard := sha256.Sum256([]byte(key))
+	path := filepath.Join(dir, fmt.Sprintf("%02x", shard[0]))
+	f, err := lockFile(path)
+	if os.IsNotExist(err) {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		f, err = lockFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the key: %w", err)
+	}
+	return f, nil
+}

@@ -1,0 +1,55 @@
+// Package intake is the HTTP endpoint that stores send their notifications to.
+package intake
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/s3mesh/s3mesh"
+	"github.com/s3mesh/s3mesh/internal/webapi"
+)
+
+// maxMessage bounds one notification in bytes. SNS and SQS carry at most 1 MiB.
+const maxMessage = 1 << 20
+
+// Config is what the endpoint needs.
+type Config struct {
+	// Token is the secret that every message must carry.
+	Token string
+	// Decode turns a message into events.
+	Decode func(body []byte) ([]s3mesh.Event, error)
+	// Accept makes the events of one message durable.
+	Accept func(ctx context.Context, site string, events []s3mesh.Event) error
+	Log    *slog.Logger
+}
+
+// Handler returns the endpoint, POST /v1/events/{site}. It answers 200 only once every event of the message is on disk;
+// 400 to a message that can never be accepted; 401 without the token; 413 past 1 MiB; and 503 when the events could not
+// be stored, so that the sender tries again.
+//
+// The token comes as "Authorization: Bearer <token>", as MinIO sends it, or as the password of basic authentication, for
+// senders that can only be given a URL: http://s3mesh:<token>@host/v1/events/<site>.
+func Handler(cfg Config) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/events/{site}", webapi.RequireToken(cfg.Token, cfg.receive))
+	return mux
+}
+
+func (c Config) receive(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxMessage))
+	if err != nil {
+		webapi.Fail(w, http.StatusRequestEntityTooLarge, err)
+		return
+	}
+	site := req.PathValue("site")
+	events, err := c.Decode(body)
+	if err == nil {
+		err = c.Accept(req.Context(), site, events)
+	}
+	if err != nil {
+		c.Log.Error("a notification was refused", "site", site, "error", err)
+		webapi.FailByKind(w, err)
+	}
+}

@@ -1,0 +1,95 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+
+	"github.com/s3mesh/s3mesh"
+)
+
+const (
+	// failuresToClose is how many tasks in a row must find a site unreachable before its gate closes.
+	failuresToClose = 5
+	// probeDelay is how long a closed gate waits before one task may try the site again.
+	probeDelay = time.Second
+)
+
+// Gate holds back the work on sites that do not answer, so that an outage costs no attempts, fills no dead letters and ends
+// as soon as one probing task gets through. It is a circuit breaker per site, shared by all links of a process, and safe for
+// concurrent use.
+type Gate struct {
+	sites map[string]circuitbreaker.CircuitBreaker[any]
+}
+
+// NewGate returns a gate for the named sites.
+func NewGate(sites ...string) *Gate {
+	g := &Gate{sites: make(map[string]circuitbreaker.CircuitBreaker[any], len(sites))}
+	for _, site := range sites {
+		g.sites[site] = circuitbreaker.NewBuilder[any]().
+			WithFailureThreshold(failuresToClose).WithSuccessThreshold(1).WithDelay(probeDelay).Build()
+	}
+	return g
+}
+
+// Enter waits until both ends of a link may be tried. Every Enter without an error is followed by one Leave.
+func (g *Gate) Enter(ctx context.Context, link s3mesh.Link) error {
+	source, target := g.sites[link.Source], g.sites[link.Target]
+	for {
+		if g.bothReady(source, target) {
+			return nil
+		}
+		wait := max(source.RemainingDelay(), target.RemainingDelay(), 50*time.Millisecond)
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+func (g *Gate) bothReady(source, target circuitbreaker.CircuitBreaker[any]) bool {
+	if source.RemainingDelay() > 0 || target.RemainingDelay() > 0 || !source.TryAcquirePermit() {
+		return false
+	}
+	if target.TryAcquirePermit() {
+		return true
+	}
+	source.RecordFailure() // gives the permit back; at worst the source is probed one delay later
+	return false
+}
+
+// Leave tells how the work between the two ends went.
+func (g *Gate) Leave(link s3mesh.Link, err error) {
+	failed := unreachableSite(link, err)
+	for name, breaker := range g.sites {
+		switch {
+		case name == failed:
+			breaker.RecordFailure()
+		case name == link.Source || name == link.Target:
+			breaker.RecordSuccess()
+		}
+	}
+}
+
+// Closed reports whether work on a site is being held back.
+func (g *Gate) Closed(site string) bool {
+	breaker, ok := g.sites[site]
+	return ok && !breaker.IsClosed()
+}
+
+// unreachableSite names the site that err says could not be reached, or "".
+func unreachableSite(link s3mesh.Link, err error) string {
+	if err == nil || s3mesh.KindOf(err) != s3mesh.KindUnreachable {
+		return ""
+	}
+	var e *s3mesh.Error
+	if errors.As(err, &e) && e.Site != "" {
+		return e.Site
+	}
+	return link.Target
+}

@@ -1,0 +1,216 @@
+package replicate
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/retrypolicy"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/s3mesh/s3mesh"
+	"github.com/s3mesh/s3mesh/resolve"
+)
+
+// Limits of multipart uploads: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+const (
+	maxParts       = 10_000
+	defaultPart    = 16 << 20
+	parallelParts  = 4
+	partAttempts   = 4
+	abortTimeout   = 30 * time.Second
+	partRetryFirst = 100 * time.Millisecond
+	partRetryMax   = 2 * time.Second
+)
+
+// write makes the source's version the target's, under the condition, stamped as a replica.
+func (r *Replicator) write(ctx context.Context, out *s3mesh.Outcome, source *openState, cond s3mesh.Condition) error {
+	key := out.Task.Event.Key
+	attr := source.object.Attributes
+	attr.Metadata = maps.Clone(attr.Metadata)
+	if attr.Metadata == nil {
+		attr.Metadata = make(map[string]string, 1)
+	}
+	stamp := resolve.Stamp{Version: *source.version, Written: r.Now()}
+	attr.Metadata[resolve.MetadataName] = stamp.Encode(key, source.object.Size)
+
+	var written *s3mesh.Written
+	ended := r.Echoes.Begin(r.Target, key)
+	defer func() { ended(written) }()
+	w, err := r.transfer(ctx, key, source, s3mesh.PutInput{Size: source.object.Size, Attributes: attr, Condition: cond})
+	if err != nil {
+		return err
+	}
+	written = &w
+	out.Source, out.Bytes, out.Result = source.version, source.object.Size, s3mesh.ResultReplicated
+	return nil
+}
+
+func (r *Replicator) transfer(ctx context.Context, key string, source *openState, in s3mesh.PutInput) (s3mesh.Written, error) {
+	if in.Size >= r.LargeObject {
+		source.close()
+		return r.copyParts(ctx, key, source, in)
+	}
+	if source.body == nil {
+		var err error
+		if _, source.body, err = r.Readers[source.site].Get(ctx, key, pinned(source.object)); err != nil {
+			return s3mesh.Written{}, err
+		}
+	}
+	if in.Size > smallObject {
+		in.Body = source.body
+		return r.Bucket.Put(ctx, key, in)
+	}
+	buf := r.buffers.get()
+	defer r.buffers.put(buf)
+	body := (*buf)[:in.Size]
+	if _, err := io.ReadFull(source.body, body); err != nil {
+		return s3mesh.Written{}, readError(source.site, key, err)
+	}
+	if err := checkMD5(source, key, body); err != nil {
+		return s3mesh.Written{}, err
+	}
+	source.close()
+	in.Body = bytes.NewReader(body)
+	return r.Bucket.Put(ctx, key, in)
+}
+
+// pinned returns options that read exactly this object, though the key may have been overwritten meanwhile.
+func pinned(obj s3mesh.Object) s3mesh.ReadOptions {
+	return s3mesh.ReadOptions{VersionID: obj.VersionID, IfMatch: obj.ETag}
+}
+
+// readError gives a failure to read a body its kind: a body that ends early was cut off on the way.
+func readError(site, key string, err error) error {
+	kind := s3mesh.KindOf(err)
+	if kind == s3mesh.KindOther {
+		kind = s3mesh.KindCorrupted
+	}
+	return &s3mesh.Error{Kind: kind, Op: "read body", Site: site, Key: key, Err: err}
+}
+
+// checkMD5 compares a body with an ETag that is its MD5: so it is for what was written by one PUT and not encrypted with a
+// key of its own. https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+func checkMD5(source *openState, key string, body []byte) error {
+	etag := source.object.ETag
+	if source.object.OpaqueETag || len(etag) != hex.EncodedLen(md5.Size) {
+		return nil
+	}
+	if sum := md5.Sum(body); hex.EncodeToString(sum[:]) != etag {
+		return &s3mesh.Error{Kind: s3mesh.KindCorrupted, Op: "read body", Site: source.site, Key: key,
+			Err: fmt.Errorf("%d bytes with MD5 %x, but the ETag is %s", len(body), sum, etag)}
+	}
+	return nil
+}
+
+// copyParts copies a large object as ranged reads into the parts of a multipart upload, a few at a time, without holding
+// any of it in memory. A failed upload is aborted.
+func (r *Replicator) copyParts(ctx context.Context, key string, source *openState, in s3mesh.PutInput) (s3mesh.Written, error) {
+	size, err := r.partSize(ctx, key, source)
+	if err != nil {
+		return s3mesh.Written{}, err
+	}
+	upload, err := r.Bucket.BeginUpload(ctx, key, in.Attributes)
+	if err != nil {
+		return s3mesh.Written{}, err
+	}
+	etags, err := r.putParts(ctx, key, source, upload, size)
+	if err == nil {
+		var written s3mesh.Written
+		if written, err = upload.Complete(ctx, etags, in.Condition); err == nil {
+			return written, nil
+		}
+	}
+	abortCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	if abortErr := upload.Abort(abortCtx); abortErr != nil {
+		r.Log.Warn("a failed upload was left behind; a lifecycle rule for incomplete uploads removes it",
+			"site", r.Target, "key", key, "upload", upload.ID(), "error", abortErr)
+	}
+	return s3mesh.Written{}, err
+}
+
+// partSize returns the source's own part size where it is a multipart object of equal parts, so that the replica gets the
+// same ETag, and otherwise one that suits the object.
+func (r *Replicator) partSize(ctx context.Context, key string, source *openState) (int64, error) {
+	size := source.object.Size
+	if resolve.Multipart(source.object.ETag) {
+		opt := pinned(source.object)
+		opt.Part = 1
+		first, err := r.Readers[source.site].Head(ctx, key, opt)
+		if err != nil {
+			return 0, err
+		}
+		if n := int64(first.Parts); n > 0 && first.Size > 0 && (size+first.Size-1)/first.Size == n {
+			return first.Size, nil
+		}
+	}
+	const mib = 1 << 20
+	smallest := (size + maxParts - 1) / maxParts
+	return max(defaultPart, (smallest+mib-1)/mib*mib), nil
+}
+
+func (r *Replicator) putParts(ctx context.Context, key string, source *openState, upload s3mesh.Upload, partSize int64) (
+	[]string, error) {
+	count := int((source.object.Size + partSize - 1) / partSize)
+	etags := make([]string, count)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelParts)
+	for i := range count {
+		offset := int64(i) * partSize
+		part := s3mesh.ByteRange{Offset: offset, Length: min(partSize, source.object.Size-offset)}
+		group.Go(func() error {
+			return retryPart(ctx, func() (err error) {
+				etags[i], err = r.putPart(ctx, key, source, upload, i+1, part)
+				return err
+			})
+		})
+	}
+	return etags, group.Wait()
+}
+
+func (r *Replicator) putPart(ctx context.Context, key string, source *openState, upload s3mesh.Upload, number int,
+	part s3mesh.ByteRange) (string, error) {
+	opt := pinned(source.object)
+	opt.Range = &part
+	_, body, err := r.Readers[source.site].Get(ctx, key, opt)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = body.Close() }() // only read from: nothing is lost
+	return upload.PutPart(ctx, number, body, part.Length)
+}
+
+// retryPart tries a part again where that may help, so that one reset connection does not cost the parts before it.
+func retryPart(ctx context.Context, part func() error) error {
+	policy := retrypolicy.NewBuilder[any]().
+		HandleIf(func(_ any, err error) bool {
+			return err != nil && ctx.Err() == nil && s3mesh.KindOf(err).Transient() && !changedMeanwhile(err)
+		}).
+		WithMaxAttempts(partAttempts).
+		WithBackoff(partRetryFirst, partRetryMax).
+		WithJitterFactor(0.25).
+		ReturnLastFailure().
+		Build()
+	return failsafe.With(policy).WithContext(ctx).Run(part)
+}
+
+// bufferPool lends buffers of one size, so that bodies between GET and PUT cost no garbage.
+type bufferPool struct{ pool *sync.Pool }
+
+func newBufferPool(size int) bufferPool {
+	return bufferPool{&sync.Pool{New: func() any {
+		b := make([]byte, size)
+		return &b
+	}}}
+}
+
+func (p bufferPool) get() *[]byte  { return p.pool.Get().(*[]byte) }
+func (p bufferPool) put(b *[]byte) { p.pool.Put(b) }

@@ -1,0 +1,194 @@
+package replicate
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/s3mesh/s3mesh"
+)
+
+const (
+	retryFirst = 100 * time.Millisecond
+	retryMax   = 30 * time.Second
+	// retryAway is the longest wait of a task whose site is away or busy: it is taken up soon after the site is back.
+	retryAway = 2 * time.Second
+	// heartbeat is how often a task in progress tells the queue that it is. It is well below any acknowledgement time-out.
+	heartbeat = 5 * time.Second
+	// settleTimeout bounds one call that ends a delivery.
+	settleTimeout = 10 * time.Second
+	// drainTimeout is how long tasks in progress may go on after a worker is told to stop.
+	drainTimeout = 5 * time.Second
+)
+
+// WorkerConfig is what a [Worker] is made of.
+type WorkerConfig struct {
+	Link        s3mesh.Link
+	Lane        s3mesh.Lane
+	Queue       s3mesh.Queue
+	Replicator  *Replicator
+	Gate        *Gate
+	Concurrency int
+	// Attempts is how often a task may fail for a passing reason before it becomes a dead letter. A site that is away or
+	// asks to slow down uses up none.
+	Attempts int
+	// Observe is told every outcome, from several goroutines.
+	Observe func(s3mesh.Outcome)
+	Log     *slog.Logger
+}
+
+// Worker takes the tasks of one link and lane off the queue and has them carried out, several at a time.
+type Worker struct {
+	WorkerConfig
+	failures failures
+}
+
+// NewWorker returns a worker.
+func NewWorker(cfg WorkerConfig) *Worker { return &Worker{WorkerConfig: cfg} }
+
+// Run works until ctx ends, then lets the tasks in progress finish for a few seconds, and returns. A task that was not
+// finished is delivered again, to whoever works then. The only other reason to return is a queue that cannot be read.
+func (w *Worker) Run(ctx context.Context) error {
+	sub, err := w.Queue.Subscribe(ctx, w.Link, w.Lane, w.Concurrency)
+	if err != nil {
+		return err
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stopDrain := context.AfterFunc(ctx, func() { time.AfterFunc(drainTimeout, cancel) })
+	defer stopDrain()
+
+	var group sync.WaitGroup
+	for range w.Concurrency {
+		group.Go(func() {
+			for w.one(ctx, work, sub) {
+			}
+		})
+	}
+	group.Wait()
+	return sub.Close()
+}
+
+// one waits for one delivery and deals with it. It reports false when there are no more.
+func (w *Worker) one(ctx, work context.Context, sub s3mesh.Subscription) bool {
+	delivery, err := sub.Next(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return false
+		}
+		w.Log.Error("cannot read the queue; trying again", "link", w.Link, "lane", w.Lane, "error", err)
+		return sleep(ctx, time.Second) == nil
+	}
+	stop := w.keepAlive(work, delivery)
+	defer stop()
+	if err := w.Gate.Enter(ctx, w.Link); err != nil {
+		w.settle(work, "give back", func(c context.Context) error { return delivery.Retry(c, 0) })
+		return false
+	}
+	out := w.Replicator.Replicate(work, s3mesh.Task{
+		Link: w.Link, Lane: w.Lane, Event: delivery.Event(), Attempt: delivery.Attempt()})
+	w.Gate.Leave(w.Link, out.Err)
+	w.conclude(work, delivery, out)
+	return true
+}
+
+// conclude ends the delivery as the outcome asks, and reports it.
+func (w *Worker) conclude(ctx context.Context, delivery s3mesh.Delivery, out s3mesh.Outcome) {
+	switch {
+	case out.Err == nil:
+		w.failures.forget(out.Task.Event)
+		w.settle(ctx, "acknowledge", delivery.Ack)
+	case w.hopeless(out):
+		letter := w.letter(out)
+		out.Result = s3mesh.ResultDeadLettered
+		if !w.settle(ctx, "bury", func(c context.Context) error { return delivery.Bury(c, letter) }) {
+			out.Result = s3mesh.ResultRetry
+		} else {
+			w.failures.forget(out.Task.Event)
+		}
+	default:
+		out.RetryAfter = backoff(s3mesh.KindOf(out.Err), out.Task.Attempt)
+		w.settle(ctx, "retry", func(c context.Context) error { return delivery.Retry(c, out.RetryAfter) })
+	}
+	w.Observe(out)
+}
+
+// hopeless reports that a failed task is to be kept as a dead letter: it can never succeed, or has failed often enough.
+func (w *Worker) hopeless(out s3mesh.Outcome) bool {
+	switch kind := s3mesh.KindOf(out.Err); {
+	case kind == s3mesh.KindUnreachable, kind == s3mesh.KindThrottled, kind == s3mesh.KindCanceled:
+		return false
+	case !kind.Transient():
+		return true
+	default:
+		return w.failures.count(out.Task.Event, out.Done) >= w.Attempts
+	}
+}
+
+func (w *Worker) letter(out s3mesh.Outcome) s3mesh.DeadLetter {
+	kind := s3mesh.KindOf(out.Err)
+	return s3mesh.DeadLetter{
+		Link: w.Link, Event: out.Task.Event,
+		Kind: kind, Cause: out.Err.Error(), Remedy: kind.Remedy(),
+		Attempts: out.Task.Attempt,
+		First:    w.failures.first(out.Task.Event, out.Done), Last: out.Done,
+	}
+}
+
+// settle ends a delivery. When that fails the delivery comes again, which is harmless.
+func (w *Worker) settle(ctx context.Context, what string, end func(context.Context) error) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if err := end(ctx); err != nil {
+		w.Log.Warn("cannot "+what+" a delivery; it will come again", "link", w.Link, "lane", w.Lane, "error", err)
+		return false
+	}
+	return true
+}
+
+// keepAlive extends the delivery for as long as it is worked on.
+func (w *Worker) keepAlive(ctx context.Context, delivery s3mesh.Delivery) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beat func()
+	beat = func() {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := delivery.Extend(ctx); err != nil && ctx.Err() == nil {
+			w.Log.Warn("cannot extend a delivery; it may be worked on twice, which is harmless",
+				"link", w.Link, "lane", w.Lane, "error", err)
+		}
+		time.AfterFunc(heartbeat, beat)
+	}
+	timer := time.AfterFunc(heartbeat, beat)
+	return func() {
+		cancel()
+		timer.Stop()
+	}
+}
+
+// backoff returns the wait before the next attempt: exponential with jitter, and short where the site is merely away.
+func backoff(kind s3mesh.Kind, attempt int) time.Duration {
+	limit := retryMax
+	if kind == s3mesh.KindUnreachable || kind == s3mesh.KindThrottled {
+		limit = retryAway
+	}
+	wait := limit
+	if doublings := max(attempt-1, 0); doublings < 16 {
+		wait = min(limit, retryFirst<<doublings)
+	}
+	return wait/2 + rand.N(wait/2+1)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

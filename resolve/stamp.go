@@ -1,0 +1,119 @@
+package resolve
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/s3mesh/s3mesh"
+)
+
+// MetadataName is the user metadata entry that carries a replica's version: x-amz-meta-s3mesh-version.
+const MetadataName = "s3mesh-version"
+
+// Stamp is what s3mesh writes into a replica's metadata: the version it is a replica of.
+//
+//	v1 <seconds>.<counter>[~] <origin> <etag> <version id> <written> <binding>
+//
+// A "~" marks a time that is not exact, "-" an absent version ID; written is when the replica was made, in Unix seconds. The
+// binding is a short hash over the other fields, the key and the size: a client that copies a replica to another key,
+// or rewrites its body and keeps the metadata, does not smuggle the old version along.
+type Stamp struct {
+	Version s3mesh.Version
+	// Written is the time of the replicator that wrote the replica. It decides nothing: a LastModified far from it only
+	// says that somebody else may have written this object with the metadata of an older replica.
+	Written time.Time
+}
+
+// Encode returns the metadata value for a replica under key with size bytes.
+func (s Stamp) Encode(key string, size int64) string {
+	v := s.Version
+	mark, versionID := "", v.VersionID
+	if !v.Exact {
+		mark = "~"
+	}
+	if versionID == "" {
+		versionID = "-"
+	}
+	text := fmt.Sprintf("v1 %d.%d%s %s %s %s %d",
+		v.Time.Seconds, v.Time.Counter, mark, v.Origin, v.ETag, versionID, s.Written.Unix())
+	return text + " " + binding(text, key, size)
+}
+
+func binding(text, key string, size int64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", text, key, size))
+	return hex.EncodeToString(sum[:8])
+}
+
+var errStamp = errors.New("not a version stamp of this object")
+
+// ParseStamp reads the metadata value of an object under key with size bytes. A value that is malformed, or bound to another
+// key, size or version, is an error: such an object is a client's own.
+func ParseStamp(value, key string, size int64) (Stamp, error) {
+	f := strings.Split(value, " ")
+	if len(f) != 7 || f[0] != "v1" {
+		return Stamp{}, fmt.Errorf("%w: want 7 fields starting with v1", errStamp)
+	}
+	if text := strings.TrimSuffix(value, " "+f[6]); binding(text, key, size) != f[6] {
+		return Stamp{}, fmt.Errorf("%w: its binding does not match", errStamp)
+	}
+	clock, inexact := strings.CutSuffix(f[1], "~")
+	sec, ctr, _ := strings.Cut(clock, ".")
+	seconds, err1 := strconv.ParseInt(sec, 10, 64)
+	counter, err2 := strconv.ParseUint(ctr, 10, 32)
+	written, err3 := strconv.ParseInt(f[5], 10, 64)
+	if err := errors.Join(err1, err2, err3, s3mesh.ValidateName(f[2])); err != nil {
+		return Stamp{}, fmt.Errorf("%w: %w", errStamp, err)
+	}
+	v := s3mesh.Version{
+		Time:   s3mesh.LogicalTime{Seconds: seconds, Counter: uint32(counter)},
+		Exact:  !inexact,
+		Origin: f[2], ETag: f[3], VersionID: f[4],
+	}
+	if v.VersionID == "-" {
+		v.VersionID = ""
+	}
+	return Stamp{Version: v, Written: time.Unix(written, 0).UTC()}, nil
+}
+
+// Reading is an object as the version order sees it.
+type Reading struct {
+	Version s3mesh.Version
+	// Replica tells that s3mesh wrote the object, and Written when.
+	Replica bool
+	Written time.Time
+	// Fault tells why a stamp was not believed, so that the object counts as native; nil without a stamp.
+	Fault error
+}
+
+// Read returns the version that an object held by site under key is. An object without a stamp is native: written at site
+// by a client, at its LastModified. So is one whose stamp is malformed or belongs to other
+// content.
+func Read(site, key string, obj s3mesh.Object) Reading {
+	native := Reading{Version: s3mesh.Version{
+		Time: s3mesh.TimeAt(obj.LastModified), Origin: site, ETag: obj.ETag, VersionID: obj.VersionID,
+	}}
+	value, stamped := obj.Attributes.Metadata[MetadataName]
+	if !stamped {
+		return native
+	}
+	stamp, err := ParseStamp(value, key, obj.Size)
+	if err == nil && !sameContent(stamp.Version.ETag, obj) {
+		err = fmt.Errorf("%w: its ETag is that of other content", errStamp)
+	}
+	if err != nil {
+		native.Fault = err
+		return native
+	}
+	return Reading{Version: stamp.Version, Replica: true, Written: stamp.Written}
+}
+
+// sameContent reports whether an object can be a copy of what had this ETag. Only MD5 ETags can be compared: not those of
+// multipart objects, and none where the store encrypts in a way that changes them.
+func sameContent(etag string, obj s3mesh.Object) bool {
+	return etag == obj.ETag || obj.OpaqueETag || Multipart(etag) || Multipart(obj.ETag)
+}

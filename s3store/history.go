@@ -1,0 +1,213 @@
+package s3store
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/s3mesh/s3mesh"
+)
+
+const (
+	// firstPage is short, as the version on top and the one below it are what most callers want.
+	firstPage = 16
+	nextPages = 1000
+	// maxPage bounds a page in bytes: 1,000 entries with keys of 1,024 bytes, URL-encoded.
+	maxPage = 8 << 20
+	// nullVersion is the ID of what was written while the bucket was not versioned.
+	nullVersion = "null"
+)
+
+// versionPage is a page of a version listing. Versions and delete markers stay in the one order they are listed in, which
+// is the order they were written in.
+type versionPage struct {
+	Truncated    bool            `xml:"IsTruncated"`
+	NextKey      string          `xml:"NextKeyMarker"`
+	NextID       string          `xml:"NextVersionIdMarker"`
+	EncodingType string          `xml:"EncodingType"`
+	Entries      []listedVersion `xml:",any"` // and the elements with no field of their own, which decode drops
+}
+
+type listedVersion struct {
+	XMLName      xml.Name
+	Key          string    `xml:"Key"`
+	VersionID    string    `xml:"VersionId"`
+	ETag         string    `xml:"ETag"`
+	LastModified time.Time `xml:"LastModified"`
+	Size         int64     `xml:"Size"`
+	Latest       bool      `xml:"IsLatest"`
+}
+
+func (v listedVersion) isMarker() bool { return v.XMLName.Local == "DeleteMarker" }
+
+// History implements [s3mesh.Reader]. It takes one request for the first 16 versions and one for every 1,000 after them.
+func (b *Bucket) History(ctx context.Context, key string) iter.Seq2[s3mesh.HistoryEntry, error] {
+	return func(yield func(s3mesh.HistoryEntry, error) bool) {
+		r := request{op: opHistory, key: key, onBucket: true, method: http.MethodGet}
+		if err := b.client.checkKey(r); err != nil {
+			if s3mesh.KindOf(err) != s3mesh.KindNotFound {
+				yield(s3mesh.HistoryEntry{}, err)
+			}
+			return
+		}
+		found := false
+		for entry, err := range b.listed(ctx, r) {
+			found = true
+			if !yield(entry, err) {
+				return
+			}
+		}
+		if !found && !b.client.exactKeys {
+			b.unlisted(ctx, key, yield)
+		}
+	}
+}
+
+// listed yields the versions that the listing has.
+func (b *Bucket) listed(ctx context.Context, r request) iter.Seq2[s3mesh.HistoryEntry, error] {
+	return func(yield func(s3mesh.HistoryEntry, error) bool) {
+		for limit, page := firstPage, (versionPage{Truncated: true}); page.Truncated; limit = nextPages {
+			var server string
+			var err error
+			if page, server, err = b.nextPage(ctx, r, page, limit); err != nil {
+				yield(s3mesh.HistoryEntry{}, err)
+				return
+			}
+			for _, v := range page.Entries {
+				if v.Key != r.key {
+					return // the listing is by prefix, and key itself comes before all that merely start with it
+				}
+				entry, err := b.historyEntry(ctx, server, v)
+				if !yield(entry, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// unlisted yields the current object when the listing has nothing of the key. MinIO does not list "a/b" while there is an
+// object "a", and versitygw cannot spell control characters, but both hold such keys. Their older versions stay unknown, as
+// if they had expired.
+func (b *Bucket) unlisted(ctx context.Context, key string, yield func(s3mesh.HistoryEntry, error) bool) {
+	object, err := b.Head(ctx, key, s3mesh.ReadOptions{})
+	switch {
+	case s3mesh.KindOf(err) == s3mesh.KindNotFound:
+		return
+	case err != nil:
+		yield(s3mesh.HistoryEntry{}, err)
+		return
+	}
+	yield(s3mesh.HistoryEntry{
+		VersionID: object.VersionID, ETag: object.ETag, LastModified: object.LastModified, Size: object.Size, Latest: true,
+	}, nil)
+}
+
+// nextPage fetches the page of the versions of r.key that follows page, and the name of the product that answered.
+func (b *Bucket) nextPage(ctx context.Context, r request, page versionPage, limit int) (versionPage, string, error) {
+	r.query = url.Values{
+		"versions":      {""},
+		"prefix":        {r.key},
+		"max-keys":      {strconv.Itoa(limit)},
+		"encoding-type": {"url"}, // XML cannot hold every character
+	}
+	if page.NextKey != "" {
+		r.query.Set("key-marker", page.NextKey)
+		r.query.Set("version-id-marker", page.NextID)
+	}
+	resp, err := b.client.do(ctx, r)
+	if err != nil {
+		return versionPage{}, "", err
+	}
+	defer discard(resp.Body)
+	next, err := decodePage(resp.Body)
+	if err != nil {
+		return versionPage{}, "", b.client.fail(ctx, r, err)
+	}
+	if next.Truncated && (next.NextKey == "" || next.NextKey == page.NextKey && next.NextID == page.NextID) {
+		return versionPage{}, "", b.client.malformed(r, errors.New("a truncated page does not say where the next one starts"))
+	}
+	server := resp.Header.Get("Server")
+	if server == versitygw {
+		sortVersitygw(next.Entries)
+	}
+	return next, server, nil
+}
+
+func decodePage(body io.Reader) (versionPage, error) {
+	var page versionPage
+	if err := xml.NewDecoder(io.LimitReader(body, maxPage)).Decode(&page); err != nil {
+		return page, err
+	}
+	page.Entries = slices.DeleteFunc(page.Entries, func(v listedVersion) bool {
+		return v.XMLName.Local != "Version" && !v.isMarker()
+	})
+	if page.EncodingType != "url" {
+		return page, nil
+	}
+	var err error
+	if page.NextKey, err = url.QueryUnescape(page.NextKey); err != nil {
+		return page, err
+	}
+	for i := range page.Entries {
+		if page.Entries[i].Key, err = url.QueryUnescape(page.Entries[i].Key); err != nil {
+			return page, err
+		}
+	}
+	return page, nil
+}
+
+func (b *Bucket) historyEntry(ctx context.Context, server string, v listedVersion) (s3mesh.HistoryEntry, error) {
+	entry := s3mesh.HistoryEntry{
+		VersionID:    v.VersionID,
+		ETag:         unquote(v.ETag),
+		LastModified: writeTime(server, v.VersionID, v.LastModified),
+		Size:         v.Size,
+		DeleteMarker: v.isMarker(),
+		Latest:       v.Latest,
+	}
+	if v.VersionID != nullVersion {
+		return entry, nil
+	}
+	if strings.HasSuffix(v.Key, "/") && !b.client.exactKeys {
+		entry.VersionID = "" // MinIO and versitygw keep no versions of folders
+		return entry, nil
+	}
+	versioned, err := b.client.isVersioned(ctx)
+	if !versioned {
+		entry.VersionID = ""
+	}
+	return entry, err
+}
+
+// isVersioned reports whether versioning is, or once was, on. A listing calls versions "null" in either case, HEAD does so
+// only in a versioned bucket, and the two must agree.
+func (c *client) isVersioned(ctx context.Context) (bool, error) {
+	if c.versioned.Load() {
+		return true, nil
+	}
+	r := request{op: opVersioning, onBucket: true, method: http.MethodGet, query: url.Values{"versioning": {""}}}
+	resp, err := c.do(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	defer discard(resp.Body)
+	var answer struct {
+		Status string `xml:"Status"`
+	}
+	if err := decodeXML(resp.Body, &answer); err != nil {
+		return false, c.fail(ctx, r, err)
+	}
+	if answer.Status != "" {
+		c.versioned.Store(true)
+	}
+	return answer.Status != "", nil
+}
