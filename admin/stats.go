@@ -64,13 +64,13 @@ func (r *Recorder) write(out s3mesh.Outcome) {
 		return
 	}
 	attrs := []any{"link", out.Task.Link.String(), "key", out.Task.Event.Key, "result", out.Result,
-		"attempt", out.Task.Attempt, "bytes", out.Bytes, "lag", out.Lag().Round(time.Millisecond)}
+		"attempt", out.Task.Attempt, "bytes", out.Bytes, "lag", out.Lag().Round(time.Millisecond).String()}
 	if out.Err != nil {
 		kind := s3mesh.KindOf(out.Err)
 		attrs = append(attrs, "kind", kind.String(), "error", out.Err, "remedy", kind.Remedy())
 	}
 	if out.RetryAfter > 0 {
-		attrs = append(attrs, "retry_after", out.RetryAfter.Round(time.Millisecond))
+		attrs = append(attrs, "retry_after", out.RetryAfter.Round(time.Millisecond).String())
 	}
 	r.log.Log(context.Background(), level, "task", attrs...)
 }

@@ -25,6 +25,8 @@ const (
 	childVariable = "S3MESH_DEVSTORE_CHILD"
 	// stopCommand on the child's standard input asks it to finish what is in flight and exit.
 	stopCommand = "stop"
+	// startLimit bounds a start whatever its context says: a program that does not call Main would never report.
+	startLimit = time.Minute
 	// stopGrace is how long Stop waits before it kills. It exceeds what the child allows its requests.
 	stopGrace = 5 * time.Second
 	// maxReport bounds the child's answer, in bytes.
@@ -53,8 +55,8 @@ type Region struct {
 // that says what to mend: KindInvalid for the configuration, KindConflict for a port or directory in use,
 // KindUnsupported for an unsuitable filesystem.
 //
-// ctx bounds the start only. The region ends by [Region.Stop], by [Region.Kill], or with this process, however this
-// process ends. The program must call [Main] first thing in main.
+// ctx bounds the start only, to a minute at most. The region ends by [Region.Stop], by [Region.Kill], or with this
+// process, however this process ends. The program must call [Main] first thing in main.
 func Start(ctx context.Context, cfg Config) (*Region, error) {
 	r, err := start(ctx, cfg)
 	if err == nil {
@@ -73,6 +75,11 @@ func start(ctx context.Context, cfg Config) (*Region, error) {
 	cfg, err := complete(cfg)
 	if err != nil {
 		return nil, &s3mesh.Error{Kind: s3mesh.KindInvalid, Op: "start region", Site: cfg.Site, Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	r, err := prepare(cfg)
 	if err != nil {

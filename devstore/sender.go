@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -90,7 +91,7 @@ func (s *sender) post(ctx context.Context, body []byte) (again bool, err error) 
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return true, err
+		return true, withoutURL(err)
 	}
 	_, err = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	if err = errors.Join(ignoreEOF(err), resp.Body.Close()); err != nil {
@@ -104,6 +105,14 @@ func (s *sender) post(ctx context.Context, body []byte) (again bool, err error) 
 	default:
 		return false, fmt.Errorf("the receiver refused the event: %s", resp.Status)
 	}
+}
+
+// withoutURL takes the URL out of a client's error: its query may hold a secret.
+func withoutURL(err error) error {
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 func ignoreEOF(err error) error {

@@ -59,8 +59,8 @@ func openServer(o order, log *slog.Logger) (*server, error) {
 	s.api, err = s3api.New(be, middlewares.RootUserConfig{Access: o.ClientKey, Secret: o.ClientSecret}, o.Region,
 		newAccounts(o), nil, nil, nil, nil,
 		s3api.WithKeepAlive(), s3api.WithQuiet(), s3api.WithMpMaxParts(maxParts),
-		s3api.WithConcurrencyLimiter(maxConnections, maxRequests), s3api.WithMiddleware("/", refuseFoldingKeys),
-		s3api.WithOnListen(func() { close(bound) }))
+		s3api.WithConcurrencyLimiter(maxConnections, maxRequests), s3api.WithMiddleware("/", answerAsAWS),
+		s3api.WithMiddleware("/", refuseFoldingKeys), s3api.WithOnListen(func() { close(bound) }))
 	if err != nil {
 		return nil, &s3mesh.Error{Kind: s3mesh.KindOther, Op: "set up server", Err: err}
 	}

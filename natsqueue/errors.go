@@ -3,6 +3,8 @@ package natsqueue
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"syscall"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,7 +14,7 @@ import (
 
 var errClosed = errors.New("the queue is closed")
 
-// kindsOfErrors maps what the NATS client says. The first match counts.
+// kindsOfErrors maps what the NATS client says, and the file system to Open. The first match counts.
 var kindsOfErrors = []struct {
 	err  error
 	kind s3mesh.Kind
@@ -20,6 +22,10 @@ var kindsOfErrors = []struct {
 	{errClosed, s3mesh.KindCanceled},
 	{context.Canceled, s3mesh.KindCanceled},
 	{context.DeadlineExceeded, s3mesh.KindUnreachable},
+	{syscall.EWOULDBLOCK, s3mesh.KindConflict}, // the directory is locked
+	{syscall.ENOTDIR, s3mesh.KindInvalid},
+	{fs.ErrNotExist, s3mesh.KindInvalid},
+	{fs.ErrPermission, s3mesh.KindAccessDenied},
 	{nats.ErrTimeout, s3mesh.KindUnreachable},
 	{nats.ErrNoServers, s3mesh.KindUnreachable},
 	{nats.ErrNoResponders, s3mesh.KindUnreachable},

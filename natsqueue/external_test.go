@@ -150,11 +150,15 @@ func TestSharedServer(t *testing.T) {
 	publish(t, owner, "1")
 	ack(t, next(t, sub))
 
+	if err := sub.Close(); err != nil {
+		t.Fatal("Close:", err)
+	}
 	publish(t, early, "2") // anyone may publish to a site, as reconcile does
-	ack(t, next(t, subscribe(t, owner, pairAB)))
+	sub = subscribe(t, owner, pairAB)
+	ack(t, next(t, sub))
 
-	other := subscribe(t, owner, s3mesh.Link{Source: "a", Target: "c"})
 	publish(t, owner, "2", "3") // "2" replaces what b has acknowledged and c has not
+	other := subscribe(t, owner, s3mesh.Link{Source: "a", Target: "c"})
 	for range 2 {
 		ack(t, next(t, sub))
 	}

@@ -20,8 +20,9 @@ const (
 	killRounds      = 3
 	killAfter       = 400 // acknowledged publishes in a round
 	killPublishers  = 8
+	killSubscribers = 4
 	killAckEvery    = 3 // the victim acknowledges every third delivery
-	killPatience   = time.Minute
+	killPatience    = time.Minute
 )
 
 var (
@@ -52,6 +53,14 @@ func victim(dir string) {
 			}
 		}()
 	}
+	for range killSubscribers - 1 {
+		go take(ctx, sub)
+	}
+	take(ctx, sub)
+}
+
+// take acknowledges some deliveries, and has the others come again.
+func take(ctx context.Context, sub s3mesh.Subscription) {
 	for i := 0; ; i++ {
 		d, err := sub.Next(ctx)
 		must(err)

@@ -38,7 +38,8 @@ var _ s3mesh.Queue = (*Queue)(nil)
 // Open starts the embedded server, or connects to the external one, and creates the streams and consumers of the sites
 // that this process owns. When it returns, no event published by anyone to these sites can miss a link.
 //
-// A bad configuration is KindInvalid; a server that does not answer is KindUnreachable.
+// A bad configuration is KindInvalid, a directory that another process uses KindConflict, a server that does not answer
+// KindUnreachable.
 func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

@@ -3,6 +3,7 @@ package natsqueue
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -229,7 +230,7 @@ func (s *subscription) Close() error {
 		break
 	}
 	if s.q.conn.IsConnected() {
-		err = s.q.conn.FlushTimeout(closeTimeout)
+		err = errors.Join(err, s.q.conn.FlushTimeout(closeTimeout))
 	}
 	return failed("Close", s.link.Source, err)
 }
@@ -250,6 +251,6 @@ func (s *subscription) drain() error {
 	case <-drained:
 		return nil
 	case <-timeout.C:
-		return nats.ErrTimeout
+		return errors.Join(nats.ErrTimeout, s.nats.Unsubscribe())
 	}
 }

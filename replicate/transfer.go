@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -65,8 +66,10 @@ func (r *Replicator) transfer(ctx context.Context, key string, source *openState
 		}
 	}
 	if in.Size > smallObject {
-		in.Body = source.body
-		return r.Bucket.Put(ctx, key, in)
+		body := &watchedBody{Reader: source.body}
+		in.Body = body
+		written, err := r.Bucket.Put(ctx, key, in)
+		return written, body.blame(source.site, key, err)
 	}
 	buf := r.buffers.get()
 	defer r.buffers.put(buf)
@@ -85,6 +88,29 @@ func (r *Replicator) transfer(ctx context.Context, key string, source *openState
 // pinned returns options that read exactly this object, though the key may have been overwritten meanwhile.
 func pinned(obj s3mesh.Object) s3mesh.ReadOptions {
 	return s3mesh.ReadOptions{VersionID: obj.VersionID, IfMatch: obj.ETag}
+}
+
+// watchedBody remembers why reading a body failed, so that a write that fails for it is not held against the target.
+type watchedBody struct {
+	io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
+}
+
+// blame returns the error of a write: that of the source where reading it failed.
+func (b *watchedBody) blame(source, key string, err error) error {
+	if err != nil && b.err != nil {
+		return readError(source, key, b.err)
+	}
+	return err
 }
 
 // readError gives a failure to read a body its kind: a body that ends early was cut off on the way.
@@ -185,7 +211,9 @@ func (r *Replicator) putPart(ctx context.Context, key string, source *openState,
 		return "", err
 	}
 	defer func() { _ = body.Close() }() // only read from: nothing is lost
-	return upload.PutPart(ctx, number, body, part.Length)
+	watched := &watchedBody{Reader: body}
+	etag, err := upload.PutPart(ctx, number, watched, part.Length)
+	return etag, watched.blame(source.site, key, err)
 }
 
 // retryPart tries a part again where that may help, so that one reset connection does not cost the parts before it.

@@ -102,8 +102,8 @@ func isPrintable(s string) bool {
 	return true
 }
 
-// objectFrom reads the object that the headers of an answer to HEAD or GET describe.
-func objectFrom(resp *http.Response) (s3mesh.Object, error) {
+// objectFrom reads the object that the headers of an answer to HEAD or GET describe. The read may have asked for a version.
+func objectFrom(resp *http.Response, asked s3mesh.ReadOptions) (s3mesh.Object, error) {
 	h := resp.Header
 	modified, err := http.ParseTime(h.Get("Last-Modified"))
 	if err != nil {
@@ -112,7 +112,7 @@ func objectFrom(resp *http.Response) (s3mesh.Object, error) {
 	o := s3mesh.Object{
 		Size:       resp.ContentLength,
 		ETag:       unquote(h.Get("ETag")),
-		VersionID:  h.Get("X-Amz-Version-Id"),
+		VersionID:  cmp.Or(asked.VersionID, currentID(h.Get("X-Amz-Version-Id"))),
 		OpaqueETag: opaqueETag(h),
 		Attributes: attributesFrom(h),
 	}
@@ -184,5 +184,5 @@ func wholeSeconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) 
 
 // writtenFrom reads what an answer to a write says.
 func writtenFrom(h http.Header, etag string) s3mesh.Written {
-	return s3mesh.Written{ETag: unquote(cmp.Or(etag, h.Get("ETag"))), VersionID: h.Get("X-Amz-Version-Id")}
+	return s3mesh.Written{ETag: unquote(cmp.Or(etag, h.Get("ETag"))), VersionID: currentID(h.Get("X-Amz-Version-Id"))}
 }

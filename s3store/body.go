@@ -53,7 +53,7 @@ func newBody(source io.Reader, size int64) (*body, error) {
 	for filled := 0; ; {
 		n, err := b.Read(b.data[filled:])
 		filled += n
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return b, nil
 		}
 		if err != nil {
@@ -129,7 +129,7 @@ func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.left -= int64(n)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = err
 		return 0, err
 	}

@@ -31,8 +31,8 @@ func (b *Bucket) Head(ctx context.Context, key string, opt s3mesh.ReadOptions) (
 	if err != nil {
 		return s3mesh.Object{}, b.explainMissing(ctx, err)
 	}
-	defer discard(resp.Body)
-	object, err := objectFrom(resp)
+	defer discard(resp)
+	object, err := objectFrom(resp, opt)
 	if err != nil {
 		return s3mesh.Object{}, b.client.malformed(r, err)
 	}
@@ -60,7 +60,7 @@ func (b *Bucket) headBucket(ctx context.Context) error {
 	var response *responseError
 	switch {
 	case err == nil:
-		discard(resp.Body)
+		discard(resp)
 		return nil
 	case errors.As(err, &response) && response.status == http.StatusNotFound:
 		return &s3mesh.Error{Kind: s3mesh.KindNoSuchBucket, Op: r.op, Site: b.client.site, Err: response}
@@ -81,7 +81,7 @@ func (b *Bucket) Get(ctx context.Context, key string, opt s3mesh.ReadOptions) (s
 	if err != nil {
 		return s3mesh.Object{}, nil, err
 	}
-	object, err := objectFrom(resp)
+	object, err := objectFrom(resp, opt)
 	if err == nil && opt.Range != nil {
 		object.Size, err = rangedSize(resp)
 	}
@@ -113,8 +113,7 @@ func readRequest(op, method, key string, opt s3mesh.ReadOptions) request {
 // malformed is the error for a successful answer that makes no sense.
 func (c *client) malformed(r request, err error) error {
 	kind := s3mesh.KindOther
-	var known *s3mesh.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*s3mesh.Error](err); ok {
 		kind, err = known.Kind, known.Err
 	}
 	return &s3mesh.Error{Kind: kind, Op: r.op, Site: c.site, Key: r.key, Err: fmt.Errorf("malformed answer: %w", err)}
@@ -131,7 +130,7 @@ type objectBody struct {
 // Read implements io.Reader.
 func (b *objectBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.client.fail(b.ctx, b.request, err)
 	}
 	return n, err

@@ -39,9 +39,8 @@ type client struct {
 	creds     aws.CredentialsProvider
 	signer    *v4.Signer
 
-	versioned atomic.Bool            // a version ID was seen: set once, as a bucket cannot go back
-	provenAt  atomic.Int64           // when an answer last proved that the bucket exists, in Unix nanoseconds
-	product   atomic.Pointer[string] // what the store calls itself, once it answered
+	provenAt atomic.Int64           // when an answer last proved that the bucket exists, in Unix nanoseconds
+	product  atomic.Pointer[string] // what the store calls itself, once it answered
 }
 
 // request is one S3 request. Op and key are also what its errors carry.
@@ -71,7 +70,7 @@ func (c *client) do(ctx context.Context, r request) (*http.Response, error) {
 		return nil, c.fail(ctx, r, err)
 	}
 	if resp.StatusCode >= http.StatusMultipleChoices {
-		defer discard(resp.Body)
+		defer discard(resp)
 		return nil, c.fail(ctx, r, readResponseError(resp))
 	}
 	c.learn(resp)
@@ -81,9 +80,6 @@ func (c *client) do(ctx context.Context, r request) (*http.Response, error) {
 // learn keeps what any successful answer tells of the bucket.
 func (c *client) learn(resp *http.Response) {
 	c.provenAt.Store(time.Now().UnixNano())
-	if !c.versioned.Load() && resp.Header.Get("X-Amz-Version-Id") != "" {
-		c.versioned.Store(true)
-	}
 	if c.product.Load() == nil {
 		server := resp.Header.Get("Server")
 		c.product.Store(&server)
@@ -127,7 +123,7 @@ func (c *client) newRequest(ctx context.Context, r request) (*http.Request, erro
 // Such a key is unstorable there, and as nothing can be stored under it, reading it finds nothing.
 func (c *client) checkKey(r request) error {
 	switch {
-	case r.op == opHeadBucket || r.op == opVersioning:
+	case r.op == opHeadBucket:
 		return nil
 	case r.key == "":
 		return c.refuse(r, s3mesh.KindInvalid, "the key is empty")
@@ -151,9 +147,9 @@ func isPlainPath(key string) bool {
 }
 
 // discard reads a short rest, so that the connection can be used again, and closes.
-func discard(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, maxErrorBody) // best effort: what fails here only costs the connection
-	_ = body.Close()
+func discard(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // best effort: what fails here only costs the connection
+	_ = resp.Body.Close()
 }
 
 // xmlBody is a small request body that is signed.

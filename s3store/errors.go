@@ -23,7 +23,6 @@ const (
 	opComplete   = "CompleteMultipartUpload"
 	opAbort      = "AbortMultipartUpload"
 	opHeadBucket = "HeadBucket"
-	opVersioning = "GetBucketVersioning"
 )
 
 // kindByCode is what the error codes of S3 and of the products that speak it come to. A code that is not here is

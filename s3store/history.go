@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -85,8 +84,7 @@ func (b *Bucket) listed(ctx context.Context, r request) iter.Seq2[s3mesh.History
 				if v.Key != r.key {
 					return // the listing is by prefix, and key itself comes before all that merely start with it
 				}
-				entry, err := b.historyEntry(ctx, server, v)
-				if !yield(entry, err) || err != nil {
+				if !yield(historyEntry(server, v), nil) {
 					return
 				}
 			}
@@ -127,7 +125,7 @@ func (b *Bucket) nextPage(ctx context.Context, r request, page versionPage, limi
 	if err != nil {
 		return versionPage{}, "", err
 	}
-	defer discard(resp.Body)
+	defer discard(resp)
 	next, err := decodePage(resp.Body)
 	if err != nil {
 		return versionPage{}, "", b.client.fail(ctx, r, err)
@@ -165,7 +163,7 @@ func decodePage(body io.Reader) (versionPage, error) {
 	return page, nil
 }
 
-func (b *Bucket) historyEntry(ctx context.Context, server string, v listedVersion) (s3mesh.HistoryEntry, error) {
+func historyEntry(server string, v listedVersion) s3mesh.HistoryEntry {
 	entry := s3mesh.HistoryEntry{
 		VersionID:    v.VersionID,
 		ETag:         unquote(v.ETag),
@@ -174,40 +172,18 @@ func (b *Bucket) historyEntry(ctx context.Context, server string, v listedVersio
 		DeleteMarker: v.isMarker(),
 		Latest:       v.Latest,
 	}
-	if v.VersionID != nullVersion {
-		return entry, nil
+	if v.Latest {
+		entry.VersionID = currentID(v.VersionID)
 	}
-	if strings.HasSuffix(v.Key, "/") && !b.client.exactKeys {
-		entry.VersionID = "" // MinIO and versitygw keep no versions of folders
-		return entry, nil
-	}
-	versioned, err := b.client.isVersioned(ctx)
-	if !versioned {
-		entry.VersionID = ""
-	}
-	return entry, err
+	return entry
 }
 
-// isVersioned reports whether versioning is, or once was, on. A listing calls versions "null" in either case, HEAD does so
-// only in a versioned bucket, and the two must agree.
-func (c *client) isVersioned(ctx context.Context) (bool, error) {
-	if c.versioned.Load() {
-		return true, nil
+// currentID returns the version ID of what is current. What was written while versioning was off has none: Amazon S3 calls
+// it "null" in listings and, where versioning is on by now, to HEAD, while other products leave it out there. Under a later
+// version "null" is what it can be asked for by, and so it is kept.
+func currentID(id string) string {
+	if id == nullVersion {
+		return ""
 	}
-	r := request{op: opVersioning, onBucket: true, method: http.MethodGet, query: url.Values{"versioning": {""}}}
-	resp, err := c.do(ctx, r)
-	if err != nil {
-		return false, err
-	}
-	defer discard(resp.Body)
-	var answer struct {
-		Status string `xml:"Status"`
-	}
-	if err := decodeXML(resp.Body, &answer); err != nil {
-		return false, c.fail(ctx, r, err)
-	}
-	if answer.Status != "" {
-		c.versioned.Store(true)
-	}
-	return answer.Status != "", nil
+	return id
 }

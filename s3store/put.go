@@ -43,7 +43,7 @@ func (b *Bucket) write(ctx context.Context, r request, cond s3mesh.Condition,
 		if err != nil {
 			return s3mesh.Written{}, err
 		}
-		defer discard(resp.Body)
+		defer discard(resp)
 		return read(resp)
 	}
 	var err error

@@ -34,7 +34,7 @@ func (b *Bucket) BeginUpload(ctx context.Context, key string, attr s3mesh.Attrib
 	if err != nil {
 		return nil, err
 	}
-	defer discard(resp.Body)
+	defer discard(resp)
 	var answer struct {
 		UploadID string `xml:"UploadId"`
 	}
@@ -62,7 +62,7 @@ func (u *upload) PutPart(ctx context.Context, number int, source io.Reader, size
 	if err != nil {
 		return "", err
 	}
-	defer discard(resp.Body)
+	defer discard(resp)
 	return unquote(resp.Header.Get("ETag")), nil
 }
 
@@ -113,6 +113,8 @@ func (u *upload) readCompleted(ctx context.Context, r request, resp *http.Respon
 	case answer.XMLName.Local == "Error":
 		answer.status, answer.server = resp.StatusCode, resp.Header.Get("Server")
 		return s3mesh.Written{}, u.bucket.client.fail(ctx, r, &answer.responseError)
+	case answer.ETag == "":
+		return s3mesh.Written{}, u.bucket.client.malformed(r, errors.New("no ETag"))
 	}
 	return writtenFrom(resp.Header, answer.ETag), nil
 }
@@ -126,7 +128,7 @@ func (u *upload) Abort(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	discard(resp.Body)
+	discard(resp)
 	return nil
 }
 

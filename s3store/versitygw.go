@@ -61,8 +61,9 @@ func (b *Bucket) absence(ctx context.Context, r request) (s3mesh.Condition, erro
 }
 
 // sortVersitygw puts a page of version entries in order: versitygw lists its delete markers apart from the objects. What is
-// not on top is listed with the time it was replaced at, to the second for objects and finer for markers; of versions replaced within
-// one second the IDs are in order, and what was written before versioning was on has no such ID and comes last.
+// not on top is listed with the time it was replaced at, to the second for objects and finer for markers. Of versions that
+// were replaced within one second the IDs are in order; what was written before versioning was on has no such ID and comes
+// last.
 func sortVersitygw(entries []listedVersion) {
 	id := func(v listedVersion) string { return strings.TrimSuffix(v.VersionID, nullVersion) }
 	slices.SortStableFunc(entries, func(a, b listedVersion) int {
@@ -74,7 +75,8 @@ func sortVersitygw(entries []listedVersion) {
 		case b.Latest:
 			return 1
 		}
-		return cmp.Or(wholeSeconds(b.LastModified).Compare(wholeSeconds(a.LastModified)), strings.Compare(id(b), id(a)))
+		replaced := wholeSeconds(b.LastModified).Compare(wholeSeconds(a.LastModified))
+		return cmp.Or(replaced, strings.Compare(id(b), id(a)))
 	})
 }
 

@@ -111,6 +111,9 @@ type demo struct {
 }
 
 func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
+	if g.logLevel == "" {
+		g.logLevel = "error" // what else there is to tell, the demo shows by itself
+	}
 	log, err := g.logger()
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -280,11 +281,11 @@ In another terminal, with the stock aws CLI (the credentials are the same in eve
   aws --region %s --endpoint-url %s s3 cp photo.jpg s3://%s/
   aws --region %s --endpoint-url %s s3 ls s3://%s/
 
-  s3mesh status                            links, backlog, lag
-  s3mesh inspect photo.jpg                 one key in every region
-  s3mesh demo region stop %-16s take a region down; 'start' brings it back
+  %[9]s status                            links, backlog, lag
+  %[9]s inspect photo.jpg                 one key in every region
+  %[9]s demo region stop %-16[10]s take a region down; 'start' brings it back
 `, first.AccessKey, first.SecretKey, first.Region, first.Endpoint, first.Bucket,
-		last.Region, last.Endpoint, last.Bucket, h.Sites[1].Name)
+		last.Region, last.Endpoint, last.Bucket, os.Args[0], h.Sites[1].Name)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -61,7 +61,7 @@ func newRoot(g *globals) *cobra.Command {
 	root.SetOut(g.out)
 	root.SetErr(g.err)
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "write JSON instead of text")
-	root.PersistentFlags().StringVar(&g.logLevel, "log-level", "warn", "what to log to stderr: debug, info, warn or error")
+	root.PersistentFlags().StringVar(&g.logLevel, "log-level", "", "what to log to stderr: debug, info, warn or error (default warn; demo error)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newDemo(g), newRun(g), newStatus(g), newInspect(g), newDLQ(g), newConfig(g))
 	return root
@@ -138,7 +138,10 @@ func (g *globals) print(value any, text func(w io.Writer)) error {
 
 // logger returns the log that the flags ask for, on stderr.
 func (g *globals) logger() (*slog.Logger, error) {
-	var level slog.Level
+	level := slog.LevelWarn
+	if g.logLevel == "" {
+		g.logLevel = level.String()
+	}
 	if err := level.UnmarshalText([]byte(g.logLevel)); err != nil {
 		return nil, usageError{fmt.Errorf("--log-level %q: use debug, info, warn or error", g.logLevel)}
 	}

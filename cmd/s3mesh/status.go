@@ -89,10 +89,12 @@ func runInspect(ctx context.Context, g *globals, c connection, key string) error
 func printInspection(w io.Writer, in replicate.Inspection) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SITE\tHOLDS\tORIGIN\tVERSION TIME\tETAG\tSIZE\tTYPE")
+	var silent []replicate.Held
 	for _, h := range in.Sites {
 		switch {
 		case h.Error != "":
-			fmt.Fprintf(t, "%s\terror: %s\n", h.Site, h.Error)
+			silent = append(silent, h)
+			fmt.Fprintf(t, "%s\t?\n", h.Site)
 		case h.Version == nil:
 			fmt.Fprintf(t, "%s\tnothing\n", h.Site)
 		case h.Version.Deleted:
@@ -107,12 +109,16 @@ func printInspection(w io.Writer, in replicate.Inspection) {
 		}
 	}
 	_ = t.Flush() // as little to be done about as for any other print
+	fmt.Fprintln(w)
+	for _, h := range silent {
+		fmt.Fprintf(w, "%s could not be asked: %s\n", h.Site, h.Error)
+	}
 	switch {
 	case len(in.Winner) == 0 && in.Agree:
-		fmt.Fprintln(w, "\nNo site holds this key.")
+		fmt.Fprintln(w, "No site holds this key.")
 	case in.Agree:
-		fmt.Fprintln(w, "\nAll sites agree.")
+		fmt.Fprintln(w, "All sites agree.")
 	default:
-		fmt.Fprintf(w, "\nThe sites DO NOT agree. The latest version is at: %s\n", strings.Join(in.Winner, ", "))
+		fmt.Fprintf(w, "The sites do not all agree. The latest version is at: %s\n", strings.Join(in.Winner, ", "))
 	}
 }

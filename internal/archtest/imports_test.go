@@ -35,9 +35,11 @@ var rules = map[string]rule{
 	"memstore":   {own: []string{"."}, thirdParty: true},
 	"devstore":   {own: []string{"."}, thirdParty: true},
 	"config":     {own: []string{"."}, thirdParty: true},
-	"admin":      {own: []string{"."}, thirdParty: true},
+	"intake":     {own: []string{".", "internal/webapi"}},
+	"admin":      {own: []string{".", "internal/webapi"}, thirdParty: true},
 	"cmd/s3mesh": {own: []string{"*"}, thirdParty: true},
 
+	"internal/webapi":   {own: []string{"."}},
 	"internal/archtest": {},
 	"internal/cicheck":  {},
 	"internal/sample":   {},

@@ -39,12 +39,18 @@ type BucketGaps struct {
 // TestBucket runs the suite. open is called once for every subtest and returns a bucket of its own.
 func TestBucket(t *testing.T, open func(t *testing.T) BucketFixture) {
 	t.Helper()
-	groups := []map[string]func(*testing.T, BucketFixture){
+	groups := []map[string]func(bucketCase){
 		readTests(), writeTests(), conditionTests(), historyTests(), uploadTests(), keyTests(),
 	}
 	for _, group := range groups {
 		for name, test := range group {
-			t.Run(name, func(t *testing.T) { test(t, open(t)) })
+			t.Run(name, func(t *testing.T) { test(bucketCase{t, open(t)}) })
 		}
 	}
+}
+
+// bucketCase is one subtest: where it reports, and its bucket.
+type bucketCase struct {
+	t *testing.T
+	BucketFixture
 }

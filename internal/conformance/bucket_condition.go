@@ -9,8 +9,8 @@ import (
 	"github.com/s3mesh/s3mesh"
 )
 
-func conditionTests() map[string]func(*testing.T, BucketFixture) {
-	return map[string]func(*testing.T, BucketFixture){
+func conditionTests() map[string]func(bucketCase) {
+	return map[string]func(bucketCase){
 		"NoCondition":           bucketNoCondition,
 		"IfAbsent":              bucketIfAbsent,
 		"IfAbsentOverMarker":    bucketIfAbsentOverMarker,
@@ -22,13 +22,15 @@ func conditionTests() map[string]func(*testing.T, BucketFixture) {
 	}
 }
 
-func bucketNoCondition(t *testing.T, f BucketFixture) {
+func bucketNoCondition(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	_, err := tryPut(t, f, "key", "value", s3mesh.Condition{})
 	wantKind(t, err, s3mesh.KindInvalid)
 	wantAbsent(t, f, "key")
 }
 
-func bucketIfAbsent(t *testing.T, f BucketFixture) {
+func bucketIfAbsent(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	putAbsent(t, f, "key", "first")
 	_, err := tryPut(t, f, "key", "second", s3mesh.IfAbsent())
 	wantKind(t, err, s3mesh.KindPreconditionFailed)
@@ -39,7 +41,8 @@ func bucketIfAbsent(t *testing.T, f BucketFixture) {
 }
 
 // bucketIfAbsentOverMarker writes where delete markers are on top: the key holds no object.
-func bucketIfAbsentOverMarker(t *testing.T, f BucketFixture) {
+func bucketIfAbsentOverMarker(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	for i, body := range []string{"back again", string(pattern(1 << 20))} {
 		key := fmt.Sprintf("key-%d", i)
 		clientPut(t, f, key, "old")
@@ -58,7 +61,8 @@ func bucketIfAbsentOverMarker(t *testing.T, f BucketFixture) {
 	}
 }
 
-func bucketIfMatch(t *testing.T, f BucketFixture) {
+func bucketIfMatch(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	first := putAbsent(t, f, "key", "first")
 	_, err := tryPut(t, f, "key", "wrong", s3mesh.IfMatch("00000000000000000000000000000000"))
 	wantKind(t, err, s3mesh.KindPreconditionFailed)
@@ -72,7 +76,8 @@ func bucketIfMatch(t *testing.T, f BucketFixture) {
 }
 
 // bucketIfMatchUnderMarker writes against the ETag of an object that was deleted meanwhile.
-func bucketIfMatchUnderMarker(t *testing.T, f BucketFixture) {
+func bucketIfMatchUnderMarker(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	old := clientPut(t, f, "key", "old")
 	clientDelete(t, f, "key")
 	_, err := tryPut(t, f, "key", "new", s3mesh.IfMatch(old.ETag))
@@ -86,17 +91,20 @@ func bucketIfMatchUnderMarker(t *testing.T, f BucketFixture) {
 	wantAbsent(t, f, "key")
 }
 
-func bucketRaceIfAbsent(t *testing.T, f BucketFixture) {
+func bucketRaceIfAbsent(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	race(t, f, "key", 50, s3mesh.IfAbsent())
 }
 
-func bucketRaceIfAbsentOverMarker(t *testing.T, f BucketFixture) {
+func bucketRaceIfAbsentOverMarker(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	clientPut(t, f, "key", "old")
 	clientDelete(t, f, "key")
 	race(t, f, "key", 20, s3mesh.IfAbsent())
 }
 
-func bucketRaceIfMatch(t *testing.T, f BucketFixture) {
+func bucketRaceIfMatch(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	first := putAbsent(t, f, "key", "first")
 	race(t, f, "key", 50, s3mesh.IfMatch(first.ETag))
 }
@@ -105,7 +113,7 @@ func bucketRaceIfMatch(t *testing.T, f BucketFixture) {
 func race(t *testing.T, f BucketFixture, key string, n int, cond s3mesh.Condition) {
 	t.Helper()
 	var winners atomic.Int32
-	var winner atomic.Value
+	var winner atomic.Pointer[string]
 	var wait sync.WaitGroup
 	for i := range n {
 		wait.Go(func() {
@@ -114,7 +122,7 @@ func race(t *testing.T, f BucketFixture, key string, n int, cond s3mesh.Conditio
 			switch kind := s3mesh.KindOf(err); {
 			case err == nil:
 				winners.Add(1)
-				winner.Store(body)
+				winner.Store(&body)
 			case kind != s3mesh.KindPreconditionFailed && kind != s3mesh.KindConflict:
 				t.Errorf("loser: %v", err)
 			}
@@ -124,5 +132,5 @@ func race(t *testing.T, f BucketFixture, key string, n int, cond s3mesh.Conditio
 	if winners.Load() != 1 {
 		t.Fatalf("%d of %d racing writes won, want 1", winners.Load(), n)
 	}
-	wantBody(t, f, key, winner.Load().(string))
+	wantBody(t, f, key, *winner.Load())
 }

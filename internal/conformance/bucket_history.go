@@ -8,8 +8,8 @@ import (
 	"github.com/s3mesh/s3mesh"
 )
 
-func historyTests() map[string]func(*testing.T, BucketFixture) {
-	return map[string]func(*testing.T, BucketFixture){
+func historyTests() map[string]func(bucketCase) {
+	return map[string]func(bucketCase){
 		"HistoryOrder":      bucketHistoryOrder,
 		"HistoryUnknown":    bucketHistoryUnknown,
 		"HistoryOfPrefixes": bucketHistoryOfPrefixes,
@@ -31,7 +31,8 @@ func history(t *testing.T, f BucketFixture, key string) []s3mesh.HistoryEntry {
 }
 
 // bucketHistoryOrder mixes objects and markers within one second, where times do not tell their order.
-func bucketHistoryOrder(t *testing.T, f BucketFixture) {
+func bucketHistoryOrder(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	const deleted = ""
 	bodies := []string{"1", "22", deleted, "333", deleted, deleted, "4444", "55555", deleted, "666666"}
 	var ids []string
@@ -76,13 +77,15 @@ func checkAgainstHead(t *testing.T, f BucketFixture, entries []s3mesh.HistoryEnt
 	}
 }
 
-func bucketHistoryUnknown(t *testing.T, f BucketFixture) {
+func bucketHistoryUnknown(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	if entries := history(t, f, "never-was"); len(entries) != 0 {
 		t.Fatalf("history of a key that never was: %+v", entries)
 	}
 }
 
-func bucketHistoryOfPrefixes(t *testing.T, f BucketFixture) {
+func bucketHistoryOfPrefixes(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	for _, key := range []string{"a", "ab", "a-1", "ac/d", "b"} {
 		clientPut(t, f, key, key)
 	}
@@ -94,7 +97,8 @@ func bucketHistoryOfPrefixes(t *testing.T, f BucketFixture) {
 	}
 }
 
-func bucketHistoryPages(t *testing.T, f BucketFixture) {
+func bucketHistoryPages(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	versions := 1100
 	if testing.Short() {
 		versions = 40
@@ -131,7 +135,8 @@ func bucketHistoryPages(t *testing.T, f BucketFixture) {
 	}
 }
 
-func bucketHistoryStops(t *testing.T, f BucketFixture) {
+func bucketHistoryStops(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	for range 3 {
 		clientPut(t, f, "key", "value")
 	}

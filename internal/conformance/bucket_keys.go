@@ -9,8 +9,8 @@ import (
 	"github.com/s3mesh/s3mesh"
 )
 
-func keyTests() map[string]func(*testing.T, BucketFixture) {
-	return map[string]func(*testing.T, BucketFixture){
+func keyTests() map[string]func(bucketCase) {
+	return map[string]func(bucketCase){
 		"OddKeys":  bucketOddKeys,
 		"EmptyKey": bucketEmptyKey,
 		"Nesting":  bucketNesting,
@@ -51,7 +51,8 @@ func longKey() string {
 // LongSegment returns the one of [OddKeys] with more bytes between slashes than a file name can have.
 func LongSegment() string { return strings.Repeat("s", 300) }
 
-func bucketOddKeys(t *testing.T, f BucketFixture) {
+func bucketOddKeys(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	for _, key := range f.Gaps.Unstorable {
 		if !slices.Contains(OddKeys(), key) {
 			t.Errorf("gap %.40q is not among the odd keys", key)
@@ -69,6 +70,7 @@ func bucketOddKeys(t *testing.T, f BucketFixture) {
 }
 
 func bucketStorable(t *testing.T, f BucketFixture, key string) {
+	t.Helper()
 	body := "value of " + key
 	if key == Folder {
 		body = ""
@@ -85,6 +87,7 @@ func bucketStorable(t *testing.T, f BucketFixture, key string) {
 }
 
 func bucketUnstorable(t *testing.T, f BucketFixture, key string) {
+	t.Helper()
 	_, err := tryPut(t, f, key, "value", s3mesh.IfAbsent())
 	wantKind(t, err, s3mesh.KindUnstorable)
 	_, err = f.Bucket.Head(t.Context(), key, s3mesh.ReadOptions{})
@@ -96,7 +99,8 @@ func bucketUnstorable(t *testing.T, f BucketFixture, key string) {
 	}
 }
 
-func bucketEmptyKey(t *testing.T, f BucketFixture) {
+func bucketEmptyKey(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	_, err := tryPut(t, f, "", "value", s3mesh.IfAbsent())
 	wantKind(t, err, s3mesh.KindInvalid)
 	_, err = f.Bucket.Head(t.Context(), "", s3mesh.ReadOptions{})
@@ -109,7 +113,8 @@ func bucketEmptyKey(t *testing.T, f BucketFixture) {
 }
 
 // bucketNesting holds objects at a key and under it, as under a folder.
-func bucketNesting(t *testing.T, f BucketFixture) {
+func bucketNesting(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	for _, keys := range [][2]string{{"a", "a/b"}, {"c/d", "c"}} {
 		putAbsent(t, f, keys[0], "first")
 		second, err := tryPut(t, f, keys[1], "second", s3mesh.IfAbsent())

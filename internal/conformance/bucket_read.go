@@ -3,13 +3,12 @@ package conformance
 import (
 	"context"
 	"maps"
-	"testing"
 
 	"github.com/s3mesh/s3mesh"
 )
 
-func readTests() map[string]func(*testing.T, BucketFixture) {
-	return map[string]func(*testing.T, BucketFixture){
+func readTests() map[string]func(bucketCase) {
+	return map[string]func(bucketCase){
 		"Missing":          bucketMissing,
 		"Found":            bucketFound,
 		"Empty":            bucketEmpty,
@@ -22,7 +21,8 @@ func readTests() map[string]func(*testing.T, BucketFixture) {
 	}
 }
 
-func bucketMissing(t *testing.T, f BucketFixture) {
+func bucketMissing(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	wantAbsent(t, f, "missing")
 	_, _, err := f.Bucket.Get(t.Context(), "missing", s3mesh.ReadOptions{})
 	wantKind(t, err, s3mesh.KindNotFound)
@@ -32,7 +32,8 @@ func bucketMissing(t *testing.T, f BucketFixture) {
 	}
 }
 
-func bucketFound(t *testing.T, f BucketFixture) {
+func bucketFound(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	written := clientPut(t, f, "found", "some bytes")
 	head := must[s3mesh.Object](t)(f.Bucket.Head(t.Context(), "found", s3mesh.ReadOptions{}))
 	object, body := get(t, f, "found", s3mesh.ReadOptions{})
@@ -50,7 +51,8 @@ func bucketFound(t *testing.T, f BucketFixture) {
 	}
 }
 
-func bucketEmpty(t *testing.T, f BucketFixture) {
+func bucketEmpty(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	putAbsent(t, f, "empty", "")
 	wantBody(t, f, "empty", "")
 	head := must[s3mesh.Object](t)(f.Bucket.Head(t.Context(), "empty", s3mesh.ReadOptions{}))
@@ -59,7 +61,8 @@ func bucketEmpty(t *testing.T, f BucketFixture) {
 	}
 }
 
-func bucketReadDeleteMarker(t *testing.T, f BucketFixture) {
+func bucketReadDeleteMarker(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	clientPut(t, f, "deleted", "gone")
 	clientDelete(t, f, "deleted")
 	wantAbsent(t, f, "deleted")
@@ -70,7 +73,8 @@ func bucketReadDeleteMarker(t *testing.T, f BucketFixture) {
 	wantKind(t, err, s3mesh.KindNotFound)
 }
 
-func bucketPinnedByVersion(t *testing.T, f BucketFixture) {
+func bucketPinnedByVersion(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	first := clientPut(t, f, "pinned", "first")
 	second := clientPut(t, f, "pinned", "second")
 	clientDelete(t, f, "pinned")
@@ -83,7 +87,8 @@ func bucketPinnedByVersion(t *testing.T, f BucketFixture) {
 	}
 }
 
-func bucketPinnedByETag(t *testing.T, f BucketFixture) {
+func bucketPinnedByETag(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	old := clientPut(t, f, "pinned", "old")
 	get(t, f, "pinned", s3mesh.ReadOptions{IfMatch: old.ETag})
 	clientPut(t, f, "pinned", "new")
@@ -93,7 +98,8 @@ func bucketPinnedByETag(t *testing.T, f BucketFixture) {
 	wantKind(t, err, s3mesh.KindPreconditionFailed)
 }
 
-func bucketRange(t *testing.T, f BucketFixture) {
+func bucketRange(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	clientPut(t, f, "ranged", "0123456789")
 	for _, c := range []struct {
 		offset, length int64
@@ -111,7 +117,8 @@ func bucketRange(t *testing.T, f BucketFixture) {
 }
 
 // bucketClientAttributes reads what an application wrote in its own way: names in mixed case, values past ASCII as raw UTF-8.
-func bucketClientAttributes(t *testing.T, f BucketFixture) {
+func bucketClientAttributes(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	attr := s3mesh.Attributes{
 		ContentType: "text/plain; charset=utf-8",
 		Metadata:    map[string]string{"Mixed-Case": "Value", "unicode": "grüße 世界"},
@@ -124,7 +131,8 @@ func bucketClientAttributes(t *testing.T, f BucketFixture) {
 	}
 }
 
-func bucketCanceled(t *testing.T, f BucketFixture) {
+func bucketCanceled(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	clientPut(t, f, "key", "value")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -14,8 +14,8 @@ import (
 // partSize is the least that S3 takes for a part that is not the last.
 const partSize = 5 << 20
 
-func uploadTests() map[string]func(*testing.T, BucketFixture) {
-	return map[string]func(*testing.T, BucketFixture){
+func uploadTests() map[string]func(bucketCase) {
+	return map[string]func(bucketCase){
 		"Upload":           bucketUpload,
 		"UploadConditions": bucketUploadConditions,
 		"UploadOverMarker": bucketUploadOverMarker,
@@ -24,7 +24,8 @@ func uploadTests() map[string]func(*testing.T, BucketFixture) {
 	}
 }
 
-func bucketUpload(t *testing.T, f BucketFixture) {
+func bucketUpload(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	attr := s3mesh.Attributes{
 		ContentType: "video/mp4", CacheControl: "no-store", Metadata: map[string]string{"name": "größe"},
 	}
@@ -63,16 +64,17 @@ func multipartETag(parts [][]byte) string {
 	return fmt.Sprintf("%s-%d", hex.EncodeToString(whole[:]), len(parts))
 }
 
-func bucketUploadConditions(t *testing.T, f BucketFixture) {
+func bucketUploadConditions(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	old := clientPut(t, f, "key", "old")
 	for _, cond := range []s3mesh.Condition{s3mesh.IfAbsent(), s3mesh.IfMatch("00000000000000000000000000000000")} {
-		up, etags := uploadOne(t, f, "key", "refused")
+		up, etags := uploadOne(t, f, "refused")
 		_, err := up.Complete(t.Context(), etags, cond)
 		wantKind(t, err, s3mesh.KindPreconditionFailed)
 		wantBody(t, f, "key", "old")
 		abort(t, up)
 	}
-	up, etags := uploadOne(t, f, "key", "new")
+	up, etags := uploadOne(t, f, "new")
 	_, err := up.Complete(t.Context(), etags, s3mesh.Condition{})
 	wantKind(t, err, s3mesh.KindInvalid)
 	must[s3mesh.Written](t)(up.Complete(t.Context(), etags, s3mesh.IfMatch(old.ETag)))
@@ -81,16 +83,18 @@ func bucketUploadConditions(t *testing.T, f BucketFixture) {
 	wantBody(t, f, "key", "new")
 }
 
-func bucketUploadOverMarker(t *testing.T, f BucketFixture) {
+func bucketUploadOverMarker(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	clientPut(t, f, "key", "old")
 	clientDelete(t, f, "key")
-	up, etags := uploadOne(t, f, "key", "back again")
+	up, etags := uploadOne(t, f, "back again")
 	must[s3mesh.Written](t)(up.Complete(t.Context(), etags, s3mesh.IfAbsent()))
 	wantBody(t, f, "key", "back again")
 }
 
-func bucketUploadAbort(t *testing.T, f BucketFixture) {
-	up, etags := uploadOne(t, f, "key", "never")
+func bucketUploadAbort(c bucketCase) {
+	t, f := c.t, c.BucketFixture
+	up, etags := uploadOne(t, f, "never")
 	abort(t, up)
 	abort(t, up)
 	_, err := up.Complete(t.Context(), etags, s3mesh.IfAbsent())
@@ -103,7 +107,8 @@ func bucketUploadAbort(t *testing.T, f BucketFixture) {
 	wantKind(t, up.Abort(ctx), s3mesh.KindCanceled)
 }
 
-func bucketUploadShortPart(t *testing.T, f BucketFixture) {
+func bucketUploadShortPart(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	up := begin(t, f, "key", s3mesh.Attributes{})
 	for _, size := range bodySizes {
 		_, err := up.PutPart(t.Context(), 1, streamOf(pattern(size-1)), int64(size))
@@ -123,10 +128,10 @@ func begin(t *testing.T, f BucketFixture, key string, attr s3mesh.Attributes) s3
 	return up
 }
 
-// uploadOne uploads body as the only part of an upload that is ready to be completed.
-func uploadOne(t *testing.T, f BucketFixture, key, body string) (s3mesh.Upload, []string) {
+// uploadOne uploads body as the only part of an upload to "key" that is ready to be completed.
+func uploadOne(t *testing.T, f BucketFixture, body string) (s3mesh.Upload, []string) {
 	t.Helper()
-	up := begin(t, f, key, s3mesh.Attributes{})
+	up := begin(t, f, "key", s3mesh.Attributes{})
 	etag := must[string](t)(up.PutPart(t.Context(), 1, streamOf([]byte(body)), int64(len(body))))
 	return up, []string{etag}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/s3mesh/s3mesh"
 )
 
-func writeTests() map[string]func(*testing.T, BucketFixture) {
-	return map[string]func(*testing.T, BucketFixture){
+func writeTests() map[string]func(bucketCase) {
+	return map[string]func(bucketCase){
 		"Attributes":       bucketAttributes,
 		"BadMetadataName":  bucketBadMetadataName,
 		"LargeStream":      bucketLargeStream,
@@ -23,7 +23,8 @@ func writeTests() map[string]func(*testing.T, BucketFixture) {
 	}
 }
 
-func bucketAttributes(t *testing.T, f BucketFixture) {
+func bucketAttributes(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	want := s3mesh.Attributes{
 		ContentType:        "image/png",
 		ContentEncoding:    "gzip",
@@ -72,7 +73,8 @@ func wantAttributes(t *testing.T, got, want s3mesh.Attributes) {
 	}
 }
 
-func bucketBadMetadataName(t *testing.T, f BucketFixture) {
+func bucketBadMetadataName(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	for _, name := range []string{"", "a b", "ü", "a:b"} {
 		attr := s3mesh.Attributes{Metadata: map[string]string{name: "v"}}
 		_, err := f.Bucket.Put(t.Context(), "bad", s3mesh.PutInput{Attributes: attr, Condition: s3mesh.IfAbsent()})
@@ -83,7 +85,8 @@ func bucketBadMetadataName(t *testing.T, f BucketFixture) {
 	wantAbsent(t, f, "bad")
 }
 
-func bucketLargeStream(t *testing.T, f BucketFixture) {
+func bucketLargeStream(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	const size = 8 << 20
 	data := pattern(size)
 	must[s3mesh.Written](t)(f.Bucket.Put(t.Context(), "large", s3mesh.PutInput{
@@ -106,7 +109,8 @@ func bucketLargeStream(t *testing.T, f BucketFixture) {
 // bodySizes are a body that an adapter may read at once, and one that it has to stream.
 var bodySizes = []int{100, 4 << 20}
 
-func bucketShortBody(t *testing.T, f BucketFixture) {
+func bucketShortBody(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	for _, size := range bodySizes {
 		_, err := f.Bucket.Put(t.Context(), "short", s3mesh.PutInput{
 			Body: streamOf(pattern(size - 1)), Size: int64(size), Condition: s3mesh.IfAbsent(),
@@ -116,7 +120,8 @@ func bucketShortBody(t *testing.T, f BucketFixture) {
 	}
 }
 
-func bucketLongBody(t *testing.T, f BucketFixture) {
+func bucketLongBody(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	for _, size := range bodySizes {
 		_, err := f.Bucket.Put(t.Context(), "long", s3mesh.PutInput{
 			Body: streamOf(pattern(size + 1)), Size: int64(size), Condition: s3mesh.IfAbsent(),
@@ -127,7 +132,8 @@ func bucketLongBody(t *testing.T, f BucketFixture) {
 }
 
 // bucketFailingBody gives a body that comes whole and then turns out to be wrong, as a checksum at its end does.
-func bucketFailingBody(t *testing.T, f BucketFixture) {
+func bucketFailingBody(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	for _, size := range bodySizes {
 		failure := &s3mesh.Error{Kind: s3mesh.KindCorrupted, Op: "GetObject", Err: errors.New("checksum mismatch")}
 		_, err := f.Bucket.Put(t.Context(), "failing", s3mesh.PutInput{
@@ -146,7 +152,8 @@ type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
-func bucketOverwriteChanges(t *testing.T, f BucketFixture) {
+func bucketOverwriteChanges(c bucketCase) {
+	t, f := c.t, c.BucketFixture
 	first := must[s3mesh.Written](t)(f.Bucket.Put(t.Context(), "key", s3mesh.PutInput{
 		Body: streamOf([]byte("first")), Size: 5, Condition: s3mesh.IfAbsent(),
 		Attributes: s3mesh.Attributes{ContentType: "text/a", Metadata: map[string]string{"a": "1"}},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -28,33 +29,34 @@ func (e Endpoint) Credentials() aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(e.AccessKey, e.SecretKey, "")
 }
 
-// S3 returns the SDK's client for the endpoint.
+// S3 returns the SDK's client for the endpoint. It keeps no connections, so that nothing of it outlives a test.
 func (e Endpoint) S3() *s3.Client {
 	return s3.New(s3.Options{
 		BaseEndpoint: &e.URL, Region: e.Region, UsePathStyle: true, Credentials: e.Credentials(),
+		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	})
 }
 
 // CreateBucket creates a bucket with a name of its own and versioning on, and returns the name.
-func (e Endpoint) CreateBucket(t testing.TB) string {
-	t.Helper()
-	name := e.CreateUnversionedBucket(t)
-	_, err := e.S3().PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{
+func (e Endpoint) CreateBucket(tb testing.TB) string {
+	tb.Helper()
+	name := e.CreateUnversionedBucket(tb)
+	_, err := e.S3().PutBucketVersioning(tb.Context(), &s3.PutBucketVersioningInput{
 		Bucket:                  &name,
 		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
 	})
 	if err != nil {
-		t.Fatalf("set versioning of bucket %s: %v", name, err)
+		tb.Fatalf("set versioning of bucket %s: %v", name, err)
 	}
 	return name
 }
 
 // CreateUnversionedBucket creates a bucket with a name of its own and returns the name.
-func (e Endpoint) CreateUnversionedBucket(t testing.TB) string {
-	t.Helper()
+func (e Endpoint) CreateUnversionedBucket(tb testing.TB) string {
+	tb.Helper()
 	name := "peer-" + strings.ToLower(rand.Text())
-	if _, err := e.S3().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
-		t.Fatalf("create bucket %s: %v", name, err)
+	if _, err := e.S3().CreateBucket(tb.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
+		tb.Fatalf("create bucket %s: %v", name, err)
 	}
 	return name
 }

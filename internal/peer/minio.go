@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -15,13 +16,35 @@ const webhookARN = "arn:minio:sqs::1:webhook"
 
 // MinIO starts a MinIO server on the loopback interface, with a directory that goes with the test. env adds to its
 // environment, in the form "NAME=value". Without the binary the test is skipped, or fails where [RequireEnv] says so.
-func MinIO(t testing.TB, env ...string) Endpoint {
-	t.Helper()
-	binary := find(t, "minio")
-	address := freeAddress(t)
-	dir := t.TempDir()
-	endpoint := Endpoint{URL: "http://" + address, Region: "us-east-1", AccessKey: "peer-root", SecretKey: "peer-secret"}
-	cmd := exec.Command(binary, "server", "--quiet", "--address", address, filepath.Join(dir, "data"))
+func MinIO(tb testing.TB, env ...string) Endpoint {
+	tb.Helper()
+	find(tb, "minio")
+	endpoint, stop, err := LaunchMinIO(tb.TempDir(), env...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return endpoint
+}
+
+// LaunchMinIO is [MinIO] for programs that are not tests: the server keeps its data under dir and runs until stop is
+// called. Without the binary the error is [ErrNotInstalled].
+func LaunchMinIO(dir string, env ...string) (endpoint Endpoint, stop func() error, err error) {
+	binary, err := lookUp("minio")
+	if err != nil {
+		return Endpoint{}, nil, err
+	}
+	address, err := FreeAddress()
+	if err != nil {
+		return Endpoint{}, nil, err
+	}
+	endpoint = Endpoint{URL: "http://" + address, Region: "us-east-1", AccessKey: "peer-root", SecretKey: "peer-secret"}
+	// The server ends with stop, and with no context.
+	cmd := exec.CommandContext(context.Background(), binary, "server", "--quiet", "--address", address, filepath.Join(dir, "data"))
 	cmd.Env = append([]string{
 		"HOME=" + dir,
 		"MINIO_ROOT_USER=" + endpoint.AccessKey,
@@ -29,8 +52,8 @@ func MinIO(t testing.TB, env ...string) Endpoint {
 		"MINIO_BROWSER=off",
 		"MINIO_UPDATE=off",
 	}, env...)
-	start(t, cmd, endpoint.URL+"/minio/health/live")
-	return endpoint
+	stop, err = launch(cmd, endpoint.URL+"/minio/health/live")
+	return endpoint, stop, err
 }
 
 // Webhook returns the environment that makes a MinIO server able to send events to url. [Endpoint.Subscribe] does the rest.
@@ -39,9 +62,9 @@ func Webhook(url string) []string {
 }
 
 // Subscribe makes a MinIO server send the events of bucket to the webhook of [Webhook]: objects created and removed.
-func (e Endpoint) Subscribe(t testing.TB, bucket string) {
-	t.Helper()
-	_, err := e.S3().PutBucketNotificationConfiguration(t.Context(), &s3.PutBucketNotificationConfigurationInput{
+func (e Endpoint) Subscribe(tb testing.TB, bucket string) {
+	tb.Helper()
+	_, err := e.S3().PutBucketNotificationConfiguration(tb.Context(), &s3.PutBucketNotificationConfigurationInput{
 		Bucket: &bucket,
 		NotificationConfiguration: &types.NotificationConfiguration{
 			QueueConfigurations: []types.QueueConfiguration{{
@@ -51,6 +74,6 @@ func (e Endpoint) Subscribe(t testing.TB, bucket string) {
 		},
 	})
 	if err != nil {
-		t.Fatalf("subscribe bucket %s: %v", bucket, err)
+		tb.Fatalf("subscribe bucket %s: %v", bucket, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"go/build"
 	"net"
 	"net/http"
@@ -15,6 +16,9 @@ import (
 	"time"
 )
 
+// ErrNotInstalled tells that a peer's binary was not found.
+var ErrNotInstalled = errors.New("not installed")
+
 const (
 	startTimeout = 30 * time.Second
 	pollInterval = 20 * time.Millisecond
@@ -22,12 +26,24 @@ const (
 	RequireEnv = "S3MESH_REQUIRE_PEERS"
 )
 
-// find returns the path of a peer's binary: from PATH, the module's .tools/bin, or GOPATH/bin. Without one it skips t, or
-// fails it where peers are required.
-func find(t testing.TB, name string) string {
-	t.Helper()
-	if path, err := exec.LookPath(name); err == nil {
+// find returns the path of a peer's binary. Without one it skips tb, or fails it where peers are required.
+func find(tb testing.TB, name string) string {
+	tb.Helper()
+	path, err := lookUp(name)
+	if err == nil {
 		return path
+	}
+	if os.Getenv(RequireEnv) == "1" {
+		tb.Fatal(err)
+	}
+	tb.Skip(err)
+	return ""
+}
+
+// lookUp returns the path of a peer's binary: from PATH, the module's .tools/bin, or GOPATH/bin.
+func lookUp(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
 	}
 	dirs := []string{filepath.Join(build.Default.GOPATH, "bin")}
 	if root := moduleRoot(); root != "" {
@@ -35,14 +51,10 @@ func find(t testing.TB, name string) string {
 	}
 	for _, dir := range dirs {
 		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return path
+			return path, nil
 		}
 	}
-	if os.Getenv(RequireEnv) == "1" {
-		t.Fatalf("%s is not installed: run `make tools`", name)
-	}
-	t.Skipf("%s is not installed: run `make tools`", name)
-	return ""
+	return "", fmt.Errorf("%s is %w: run `make tools`", name, ErrNotInstalled)
 }
 
 func moduleRoot() string {
@@ -60,36 +72,37 @@ func moduleRoot() string {
 	return ""
 }
 
-// freeAddress returns a loopback address that nothing listens on.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// FreeAddress returns a loopback address that nothing listens on.
+func FreeAddress() (string, error) {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return listener.Addr().String(), listener.Close()
 }
 
-// start runs cmd until the end of t, and returns once healthURL answers 200.
-func start(t testing.TB, cmd *exec.Cmd, healthURL string) {
-	t.Helper()
+// launch runs cmd and returns once healthURL answers 200. stop kills it.
+func launch(cmd *exec.Cmd, healthURL string) (stop func() error, err error) {
 	output := &tail{}
 	cmd.Stdout, cmd.Stderr = output, output
+	name := filepath.Base(cmd.Path)
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", filepath.Base(cmd.Path), err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait(); close(exited) }()
-	t.Cleanup(func() {
-		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			t.Errorf("kill %s: %v", filepath.Base(cmd.Path), err)
-		}
+	stop = func() error {
+		err := cmd.Process.Kill()
 		<-exited
-	})
-	if err := awaitHealthy(healthURL, exited); err != nil {
-		t.Fatalf("%s: %v\n%s", filepath.Base(cmd.Path), err, output)
+		if err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("kill %s: %w", name, err)
+		}
+		return nil
 	}
+	if err := awaitHealthy(healthURL, exited); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w\n%s", name, err, output), stop())
+	}
+	return stop, nil
 }
 
 func awaitHealthy(url string, exited <-chan error) error {

@@ -1,0 +1,110 @@
+package resolve_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/s3mesh/s3mesh"
+	"github.com/s3mesh/s3mesh/resolve"
+)
+
+var written = time.Unix(1_795_436_400, 0).UTC()
+
+func replica(key string, size int64, v s3mesh.Version) s3mesh.Object {
+	stamp := resolve.Stamp{Version: v, Written: written}
+	return s3mesh.Object{Size: size, ETag: v.ETag, VersionID: "own", LastModified: written,
+		Attributes: s3mesh.Attributes{Metadata: map[string]string{resolve.MetadataName: stamp.Encode(key, size)}}}
+}
+
+var original = s3mesh.Version{Time: s3mesh.LogicalTime{Seconds: 1_795_436_390, Counter: 3}, Origin: "us-east-1",
+	ETag: "9b2cf535f27731c974343645a3985328", VersionID: "v1"}
+
+func TestStampSurvives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := s3mesh.Version{
+			Time:      s3mesh.LogicalTime{Seconds: rapid.Int64().Draw(t, "seconds"), Counter: rapid.Uint32().Draw(t, "counter")},
+			Exact:     rapid.Bool().Draw(t, "exact"),
+			Origin:    rapid.StringMatching(`[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?`).Draw(t, "origin"),
+			ETag:      rapid.StringMatching(`[0-9a-f]{32}(-[0-9]{1,5})?`).Draw(t, "etag"),
+			VersionID: rapid.StringMatching(`([A-Za-z0-9._]{1,40})?`).Draw(t, "version"),
+		}
+		key, size := rapid.String().Draw(t, "key"), rapid.Int64Min(0).Draw(t, "size")
+		got, err := resolve.ParseStamp(resolve.Stamp{Version: v, Written: written}.Encode(key, size), key, size)
+		if err != nil || got.Version != v || !got.Written.Equal(written) {
+			t.Fatalf("%+v came back as %+v, %v", v, got, err)
+		}
+	})
+}
+
+// A stamp counts only on what s3mesh wrote it on: everything else is a client's own write.
+func TestReadBelievesOnlyItsOwnStamps(t *testing.T) {
+	good := replica("a/key", 10, original)
+	if r := resolve.Read("eu-west-2", "a/key", good); !r.Replica || r.Version != original || r.Fault != nil {
+		t.Fatalf("a replica reads as %+v", r)
+	}
+	stamp := good.Attributes.Metadata[resolve.MetadataName]
+	change := func(f func(o *s3mesh.Object)) s3mesh.Object {
+		o := replica("a/key", 10, original)
+		f(&o)
+		return o
+	}
+	setStamp := func(text string) s3mesh.Object {
+		return change(func(o *s3mesh.Object) { o.Attributes.Metadata[resolve.MetadataName] = text })
+	}
+	tests := []struct {
+		name, key string
+		object    s3mesh.Object
+	}{
+		{"copied to another key", "b/key", good},
+		{"body replaced, other size", "a/key", change(func(o *s3mesh.Object) { o.Size++ })},
+		{"body replaced, same size", "a/key", change(func(o *s3mesh.Object) { o.ETag = strings.Repeat("0", 32) })},
+		{"empty", "a/key", setStamp("")},
+		{"of another format", "a/key", setStamp("v2" + stamp[2:])},
+		{"with a later time", "a/key", setStamp(strings.Replace(stamp, "1795436390", "9795436390", 1))},
+		{"cut off", "a/key", setStamp(stamp[:len(stamp)-1])},
+		{"with more", "a/key", setStamp(stamp + " x")},
+	}
+	for _, tt := range tests {
+		r := resolve.Read("eu-west-2", tt.key, tt.object)
+		want := s3mesh.Version{Time: s3mesh.TimeAt(written), Origin: "eu-west-2", ETag: tt.object.ETag, VersionID: "own"}
+		if r.Replica || r.Version != want || r.Fault == nil {
+			t.Errorf("%s: %+v", tt.name, r)
+		}
+	}
+}
+
+// Where ETags do not tell the content, they cannot be held against a stamp.
+func TestReadComparesOnlyComparableETags(t *testing.T) {
+	for name, change := range map[string]func(o *s3mesh.Object){
+		"encrypted at the target": func(o *s3mesh.Object) { o.ETag, o.OpaqueETag = strings.Repeat("0", 32), true },
+		"multipart at the target": func(o *s3mesh.Object) { o.ETag = strings.Repeat("0", 32) + "-4" },
+	} {
+		o := replica("k", 10, original)
+		change(&o)
+		if r := resolve.Read("eu-west-2", "k", o); !r.Replica {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+func TestReadWithoutStamp(t *testing.T) {
+	r := resolve.Read("eu-west-2", "k", s3mesh.Object{ETag: "e", VersionID: "v", LastModified: written})
+	want := s3mesh.Version{Time: s3mesh.TimeAt(written), Origin: "eu-west-2", ETag: "e", VersionID: "v"}
+	if r.Replica || r.Fault != nil || r.Version != want {
+		t.Errorf("%+v", r)
+	}
+}
+
+func FuzzParseStamp(f *testing.F) {
+	f.Add(resolve.Stamp{Version: original, Written: written}.Encode("k", 1), "k", int64(1))
+	f.Add("v1 1.0~ us e - 1 00", "k", int64(0))
+	f.Fuzz(func(t *testing.T, value, key string, size int64) {
+		stamp, err := resolve.ParseStamp(value, key, size)
+		if err == nil && stamp.Encode(key, size) != value {
+			t.Errorf("%q was read as %+v, which is written %q", value, stamp, stamp.Encode(key, size))
+		}
+	})
+}
