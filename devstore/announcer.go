@@ -130,5 +130,5 @@ func (a *announcer) record(ctx context.Context, name, bucket string, o eventObje
 	account, _ := ctx.Value("account").(auth.Account)
 	now := time.Now()
 	o.Sequencer = a.seq.next(now)
-	return newRecord(name, now, a.region, account.Access, bucket, o)
+	return newRecord(occasion{name: name, region: a.region, principal: account.Access, bucket: bucket, at: now}, o)
 }

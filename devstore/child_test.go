@@ -24,7 +24,7 @@ func TestEndOfInputEndsChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := prepare(cfg)
+	r, err := prepare(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

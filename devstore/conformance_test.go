@@ -15,6 +15,7 @@ func TestBucketContract(t *testing.T) {
 	endpoint := peer.Endpoint{URL: r.Endpoint(), Region: cfg.Region,
 		AccessKey: cfg.Client.AccessKeyID, SecretKey: cfg.Client.SecretAccessKey}
 	conformance.TestBucket(t, func(t *testing.T) conformance.BucketFixture {
+		t.Helper()
 		name := endpoint.CreateBucket(t)
 		transport := s3store.NewTransport()
 		t.Cleanup(transport.CloseIdleConnections)

@@ -48,21 +48,27 @@ type eventObject struct {
 	Sequencer string `json:"sequencer"`
 }
 
+// occasion is what an event tells beside the object.
+type occasion struct {
+	name, region, principal, bucket string
+	at                              time.Time
+}
+
 // newRecord completes o, whose key and ETag are as the server has them, to a record.
-func newRecord(name string, now time.Time, region, principal, bucket string, o eventObject) eventRecord {
+func newRecord(when occasion, o eventObject) eventRecord {
 	o.Key = url.QueryEscape(o.Key)
 	o.ETag = strings.Trim(o.ETag, `"`)
 	return eventRecord{
 		EventVersion: "2.1",
 		EventSource:  "aws:s3",
-		AWSRegion:    region,
-		EventTime:    now.UTC().Format("2006-01-02T15:04:05.000Z"),
-		EventName:    name,
-		UserIdentity: eventIdentity{principal},
+		AWSRegion:    when.region,
+		EventTime:    when.at.UTC().Format("2006-01-02T15:04:05.000Z"),
+		EventName:    when.name,
+		UserIdentity: eventIdentity{when.principal},
 		S3: eventS3{
 			SchemaVersion:   "1.0",
 			ConfigurationID: "s3mesh-devstore",
-			Bucket:          eventBucket{Name: bucket, ARN: "arn:aws:s3:::" + bucket},
+			Bucket:          eventBucket{Name: when.bucket, ARN: "arn:aws:s3:::" + when.bucket},
 			Object:          o,
 		},
 	}

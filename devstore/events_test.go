@@ -21,15 +21,15 @@ import (
 )
 
 // announced starts a region that sends its events to a new intake.
-func announced(t testing.TB, change ...func(*devstore.Config)) (*intake, *devstore.Region, devstore.Config) {
-	t.Helper()
-	in := newIntake(t)
-	cfg := config(t)
+func announced(tb testing.TB, change ...func(*devstore.Config)) (*intake, *devstore.Region, devstore.Config) {
+	tb.Helper()
+	in := newIntake(tb)
+	cfg := config(tb)
 	cfg.EventURL, cfg.EventToken = in.URL, token
 	for _, c := range change {
 		c(&cfg)
 	}
-	return in, start(t, cfg), cfg
+	return in, start(tb, cfg), cfg
 }
 
 func TestEventOfPut(t *testing.T) {
@@ -97,11 +97,11 @@ func TestEventKinds(t *testing.T) {
 }
 
 // multipart uploads two parts and returns the version ID and the size.
-func multipart(t testing.TB, c *s3.Client, key string, ifNoneMatch *string) (versionID string, size int64) {
-	t.Helper()
+func multipart(tb testing.TB, c *s3.Client, key string, ifNoneMatch *string) (versionID string, size int64) {
+	tb.Helper()
 	out, size, err := tryMultipart(c, key, ifNoneMatch)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return aws.ToString(out.VersionId), size
 }

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"time"
 )
 
 // maxLogLine bounds what is kept of one line a child logs, in bytes.
@@ -36,15 +40,21 @@ func (w *logWriter) pass(line []byte) {
 	if len(line) == 0 {
 		return
 	}
-	var entry struct {
-		Level   slog.Level
-		Message string `json:"msg"`
-		Error   string `json:"error"`
-	}
+	var entry map[string]any
+	var level slog.Level
 	ctx := context.Background()
-	if json.Unmarshal(line, &entry) != nil || entry.Message == "" {
+	if json.Unmarshal(line, &entry) != nil || level.UnmarshalText(fmt.Append(nil, entry["level"])) != nil {
 		w.log.DebugContext(ctx, "region says", "line", string(line))
 		return
 	}
-	w.log.LogAttrs(ctx, entry.Level, entry.Message, slog.String("error", entry.Error))
+	record := slog.NewRecord(time.Now(), level, fmt.Sprint(entry["msg"]), 0)
+	for _, name := range slices.Sorted(maps.Keys(entry)) {
+		if name != slog.TimeKey && name != slog.LevelKey && name != slog.MessageKey {
+			record.Add(name, entry[name])
+		}
+	}
+	if handler := w.log.Handler(); handler.Enabled(ctx, level) {
+		// A logger drops its handler's errors as well.
+		_ = handler.Handle(ctx, record)
+	}
 }

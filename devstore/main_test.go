@@ -30,41 +30,41 @@ func TestMain(m *testing.M) {
 }
 
 // config returns a region's configuration with a directory that does not exist yet.
-func config(t testing.TB) devstore.Config {
-	t.Helper()
+func config(tb testing.TB) devstore.Config {
+	tb.Helper()
 	return devstore.Config{
-		Site: "us-east-1", Region: "us-east-1", Dir: t.TempDir() + "/region", Bucket: bucket,
+		Site: "us-east-1", Region: "us-east-1", Dir: tb.TempDir() + "/region", Bucket: bucket,
 		Client:     devstore.Credentials{AccessKeyID: "client", SecretAccessKey: "client-secret"},
 		Replicator: devstore.Credentials{AccessKeyID: "replicator", SecretAccessKey: "replicator-secret"},
 	}
 }
 
 // start starts a region that is killed when the test ends.
-func start(t testing.TB, cfg devstore.Config) *devstore.Region {
-	t.Helper()
+func start(tb testing.TB, cfg devstore.Config) *devstore.Region {
+	tb.Helper()
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.NewTextHandler(testWriter{t}, nil))
+		cfg.Logger = slog.New(slog.NewTextHandler(testWriter{tb}, nil))
 	}
-	r, err := devstore.Start(t.Context(), cfg)
+	r, err := devstore.Start(tb.Context(), cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(r.Kill)
+	tb.Cleanup(r.Kill)
 	return r
 }
 
-type testWriter struct{ t testing.TB }
+type testWriter struct{ tb testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Logf("%s", p)
+	w.tb.Logf("%s", p)
 	return len(p), nil
 }
 
 // connect returns an S3 client that tries once.
-func connect(t testing.TB, r *devstore.Region, cred devstore.Credentials) *s3.Client {
-	t.Helper()
+func connect(tb testing.TB, r *devstore.Region, cred devstore.Credentials) *s3.Client {
+	tb.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
-	t.Cleanup(transport.CloseIdleConnections)
+	tb.Cleanup(transport.CloseIdleConnections)
 	return s3.New(s3.Options{
 		BaseEndpoint: aws.String(r.Endpoint()), Region: "us-east-1", UsePathStyle: true, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(cred.AccessKeyID, cred.SecretAccessKey, ""),
@@ -72,30 +72,30 @@ func connect(t testing.TB, r *devstore.Region, cred devstore.Credentials) *s3.Cl
 	})
 }
 
-func put(t testing.TB, c *s3.Client, key, body string) *s3.PutObjectOutput {
-	t.Helper()
+func put(tb testing.TB, c *s3.Client, key, body string) *s3.PutObjectOutput {
+	tb.Helper()
 	out, err := c.PutObject(context.Background(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: &key,
 		Body: strings.NewReader(body)})
 	if err != nil {
-		t.Fatalf("put %q: %v", key, err)
+		tb.Fatalf("put %q: %v", key, err)
 	}
 	return out
 }
 
-func get(t testing.TB, c *s3.Client, key, versionID string) string {
-	t.Helper()
+func get(tb testing.TB, c *s3.Client, key, versionID string) string {
+	tb.Helper()
 	in := &s3.GetObjectInput{Bucket: aws.String(bucket), Key: &key}
 	if versionID != "" {
 		in.VersionId = &versionID
 	}
 	out, err := c.GetObject(context.Background(), in)
 	if err != nil {
-		t.Fatalf("get %q: %v", key, err)
+		tb.Fatalf("get %q: %v", key, err)
 	}
 	defer out.Body.Close()
 	body, err := io.ReadAll(out.Body)
 	if err != nil {
-		t.Fatalf("read %q: %v", key, err)
+		tb.Fatalf("read %q: %v", key, err)
 	}
 	return string(body)
 }
@@ -116,11 +116,11 @@ type record struct {
 	}
 }
 
-func (r record) key(t testing.TB) string {
-	t.Helper()
+func (r record) key(tb testing.TB) string {
+	tb.Helper()
 	key, err := url.QueryUnescape(r.S3.Object.Key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }
@@ -134,11 +134,11 @@ type intake struct {
 	before func(http.ResponseWriter) bool
 }
 
-func newIntake(t testing.TB) *intake {
-	t.Helper()
+func newIntake(tb testing.TB) *intake {
+	tb.Helper()
 	i := &intake{}
 	i.Server = httptest.NewServer(i)
-	t.Cleanup(i.Close)
+	tb.Cleanup(i.Close)
 	return i
 }
 
@@ -171,21 +171,21 @@ func (i *intake) take() [][]record {
 }
 
 // one returns the one record received since the last take.
-func (i *intake) one(t testing.TB) record {
-	t.Helper()
+func (i *intake) one(tb testing.TB) record {
+	tb.Helper()
 	messages := i.take()
 	if len(messages) != 1 || len(messages[0]) != 1 {
-		t.Fatalf("received %d messages, want one with one record: %+v", len(messages), messages)
+		tb.Fatalf("received %d messages, want one with one record: %+v", len(messages), messages)
 	}
 	return messages[0][0]
 }
 
 // within waits for a channel, with a deadline.
-func within(t testing.TB, what string, c <-chan struct{}) {
-	t.Helper()
+func within(tb testing.TB, what string, c <-chan struct{}) {
+	tb.Helper()
 	select {
 	case <-c:
 	case <-time.After(20 * time.Second):
-		t.Fatalf("%s: not within 20 s", what)
+		tb.Fatalf("%s: not within 20 s", what)
 	}
 }

@@ -81,7 +81,7 @@ func start(ctx context.Context, cfg Config) (*Region, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r, err := prepare(cfg)
+	r, err := prepare(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -112,12 +112,12 @@ func complete(cfg Config) (Config, error) {
 	return cfg, err
 }
 
-func prepare(cfg Config) (*Region, error) {
+func prepare(ctx context.Context, cfg Config) (*Region, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the program to run: %w", err)
 	}
-	cmd := exec.Command(self)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self) // it outlives the start
 	cmd.Args = []string{"s3mesh-region:" + cfg.Site}
 	cmd.Env = childEnvironment()
 	cmd.Stderr = &logWriter{log: cfg.Logger.With("site", cfg.Site)}

@@ -90,6 +90,7 @@ func TestStopWithIdleConnectionsIsPrompt(t *testing.T) {
 }
 
 func TestStartErrors(t *testing.T) {
+	t.Parallel()
 	running := config(t)
 	r := start(t, running)
 	file := filepath.Join(t.TempDir(), "file")
@@ -195,10 +196,10 @@ func middleProcess() {
 		Client:     devstore.Credentials{AccessKeyID: "client", SecretAccessKey: "client-secret"},
 		Replicator: devstore.Credentials{AccessKeyID: "replicator", SecretAccessKey: "replicator-secret"}})
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stdout, err)
 		os.Exit(1)
 	}
-	fmt.Println(r.Addr())
+	fmt.Fprintln(os.Stdout, r.Addr())
 	<-r.Done()
 	os.Exit(2)
 }

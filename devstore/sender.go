@@ -59,9 +59,8 @@ func (s *sender) send(records ...eventRecord) {
 		err = s.deliver(body)
 	}
 	if err != nil {
-		object := records[0].S3.Object
-		s.log.Error(fmt.Sprintf("event lost: %s of key %s and %d more", records[0].EventName, object.Key, len(records)-1),
-			"error", err.Error())
+		s.log.Error("event lost: a reconcile is needed", "event", records[0].EventName, "key", records[0].S3.Object.Key,
+			"records", len(records), "error", err.Error())
 	}
 }
 
@@ -94,7 +93,7 @@ func (s *sender) post(ctx context.Context, body []byte) (again bool, err error) 
 		return true, withoutURL(err)
 	}
 	_, err = io.CopyN(io.Discard, resp.Body, maxAnswer)
-	if err = errors.Join(ignoreEOF(err), resp.Body.Close()); err != nil {
+	if err := errors.Join(ignoreEOF(err), resp.Body.Close()); err != nil {
 		return true, err
 	}
 	switch code := resp.StatusCode; {

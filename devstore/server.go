@@ -64,7 +64,10 @@ func openServer(o order, log *slog.Logger) (*server, error) {
 	if err != nil {
 		return nil, &s3mesh.Error{Kind: s3mesh.KindOther, Op: "set up server", Err: err}
 	}
-	return s, s.listen(o.Addr, bound)
+	if err := s.listen(o.Addr, bound); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func openBackend(o order) (backend.Backend, error) {
@@ -150,7 +153,7 @@ func (s *server) listen(addr string, bound <-chan struct{}) error {
 
 // choose returns addr with the port that the system gives for it.
 func choose(addr string) (string, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return "", err
 	}

@@ -53,8 +53,7 @@ type siteOptions struct {
 	skew        time.Duration
 }
 
-func newFixture(t *testing.T, options map[string]siteOptions) *fixture {
-	t.Helper()
+func newFixture(options map[string]siteOptions) *fixture {
 	f := &fixture{clock: &clock{time: start}, sites: map[string]*spy{}, echoes: &replicate.Echoes{},
 		engines: map[string]*replicate.Replicator{}}
 	var sites []s3mesh.Site
@@ -121,6 +120,13 @@ func (f *fixture) body(t testing.TB, site, key string) string {
 		}
 		t.Fatal(err)
 	}
+	return read(t, body)
+}
+
+// fataler is what the helpers need of *testing.T and *rapid.T.
+type fataler interface{ Fatal(args ...any) }
+
+func read(t fataler, body io.Reader) string {
 	data, err := io.ReadAll(body)
 	if err != nil {
 		t.Fatal(err)

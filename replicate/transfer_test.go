@@ -38,7 +38,7 @@ func random(t *testing.T, size int) string {
 func TestSizes(t *testing.T) {
 	const large = 8 << 20
 	for _, size := range []int{0, 1, 256 << 10, 256<<10 + 1, large - 1, large, 3*16<<20 + 5} {
-		f := newFixture(t, nil)
+		f := newFixture(nil)
 		body := random(t, size)
 		ev := f.put(t, "us", "a", body)
 		want(t, f.carry(t.Context(), ev, "eu"), s3mesh.ResultReplicated)
@@ -53,7 +53,7 @@ func TestSizes(t *testing.T) {
 
 // A replica of a multipart object of equal parts has the parts of the source, and so its ETag.
 func TestPartBoundariesAreKept(t *testing.T) {
-	f := newFixture(t, nil)
+	f := newFixture(nil)
 	const part = 6 << 20
 	upload, err := f.sites["us"].bucket.BeginUpload(t.Context(), "a", s3mesh.Attributes{})
 	if err != nil {
@@ -83,7 +83,7 @@ func TestPartBoundariesAreKept(t *testing.T) {
 }
 
 func TestPartIsTriedAgain(t *testing.T) {
-	f := newFixture(t, nil)
+	f := newFixture(nil)
 	ev := f.put(t, "us", "a", random(t, 3*16<<20))
 	var tries atomic.Int32
 	f.sites["eu"].on("PART", func() error {
@@ -99,7 +99,7 @@ func TestPartIsTriedAgain(t *testing.T) {
 }
 
 func TestFailedUploadIsAborted(t *testing.T) {
-	f := newFixture(t, nil)
+	f := newFixture(nil)
 	ev := f.put(t, "us", "a", random(t, 9<<20))
 	f.sites["eu"].on("PART", func() error { return fault(s3mesh.KindAccessDenied, "eu") })
 	out := f.carry(t.Context(), ev, "eu")
@@ -115,7 +115,7 @@ func TestFailedUploadIsAborted(t *testing.T) {
 func TestOverwrittenWhileCopied(t *testing.T) {
 	for name, options := range map[string]map[string]siteOptions{"versioned": nil, "unversioned": {"us": {unversioned: true}}} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, options)
+			f := newFixture(options)
 			first, second := random(t, 3*16<<20), random(t, 3*16<<20)
 			ev := f.put(t, "us", "a", first)
 			f.sites["eu"].once("PART", func() { f.put(t, "us", "a", second) })
@@ -143,7 +143,7 @@ func onlyOnce(out s3mesh.Outcome) s3mesh.Outcome {
 }
 
 func TestBodyThatEndsEarly(t *testing.T) {
-	f := newFixture(t, nil)
+	f := newFixture(nil)
 	for _, size := range []int{100, 300 << 10} {
 		ev := f.put(t, "us", "a", random(t, size))
 		f.engines["eu"].Readers = map[string]s3mesh.Reader{"us": cutOff{f.sites["us"]}, "eu": f.sites["eu"]}

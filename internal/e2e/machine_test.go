@@ -45,7 +45,7 @@ func newMachine(t *testing.T) *machine {
 		}
 	}
 	m.env = []string{"HOME=" + m.dir, "TMPDIR=" + tmp, "XDG_RUNTIME_DIR=" + filepath.Join(m.dir, "run"),
-		"PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}
+		"PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
 	t.Cleanup(func() { eventually(t, stopTimeout, "every process has ended", m.idle) })
 	return m
 }
@@ -214,10 +214,21 @@ func (m *machine) launch(t *testing.T, public int, args ...string) *process {
 		shown := strings.Join(lines[min(public, len(lines)):], "") + p.stderr.String()
 		m.inspectOutput(t, fmt.Sprintf("s3mesh %q", args), shown)
 		if t.Failed() {
-			t.Logf("the end of what s3mesh %q printed:\n%s", args, shown[max(0, len(shown)-6000):])
+			p.keep(t, args, shown)
 		}
 	})
 	return p
+}
+
+// keep shows the end of what the process printed, and puts all of it into the test's artifact folder (go test -artifacts).
+func (p *process) keep(t *testing.T, args []string, shown string) {
+	t.Helper()
+	const tail = 4000
+	t.Logf("the end of what s3mesh %q printed:\n%s", args, shown[max(0, len(shown)-tail):])
+	file := filepath.Join(t.ArtifactDir(), fmt.Sprintf("output-%d.txt", p.cmd.Process.Pid))
+	if err := os.WriteFile(file, []byte(shown), 0o600); err != nil {
+		t.Error(err)
+	}
 }
 
 // kill ends the process as a crash would.

@@ -128,7 +128,7 @@ type inspection struct {
 // inspect returns what inspect tells of key, and its exit code.
 func (m *machine) inspect(t *testing.T, key string, args ...string) (inspection, int) {
 	t.Helper()
-	r := m.cli(t, append([]string{"inspect", "--json", key}, args...)...)
+	r := m.cli(t, append(append([]string{"inspect", "--json"}, args...), "--", key)...)
 	var in inspection
 	decode(t, r.stdout, &in)
 	return in, r.code

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// webhookARN names the webhook that [Webhook] configures.
-const webhookARN = "arn:minio:sqs::1:webhook"
+// WebhookARN names the webhook that [Webhook] configures.
+const WebhookARN = "arn:minio:sqs::1:webhook"
 
 // MinIO starts a MinIO server on the loopback interface, with a directory that goes with the test. env adds to its
 // environment, in the form "NAME=value". Without the binary the test is skipped, or fails where [RequireEnv] says so.
@@ -68,7 +68,7 @@ func (e Endpoint) Subscribe(tb testing.TB, bucket string) {
 		Bucket: &bucket,
 		NotificationConfiguration: &types.NotificationConfiguration{
 			QueueConfigurations: []types.QueueConfiguration{{
-				QueueArn: aws.String(webhookARN),
+				QueueArn: aws.String(WebhookARN),
 				Events:   []types.Event{"s3:ObjectCreated:*", "s3:ObjectRemoved:*"},
 			}},
 		},

@@ -93,7 +93,7 @@ func launch(cmd *exec.Cmd, healthURL string) (stop func() error, err error) {
 	go func() { exited <- cmd.Wait(); close(exited) }()
 	stop = func() error {
 		err := cmd.Process.Kill()
-		<-exited
+		<-exited //nolint:errcheck // a killed process always ends with an error
 		if err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("kill %s: %w", name, err)
 		}

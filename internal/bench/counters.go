@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/s3mesh/s3mesh/s3store"
+)
+
+// counters are reverse proxies on the loopback interface that count what passes. They are safe for concurrent use.
+type counters struct {
+	mu      sync.Mutex
+	counts  map[string]int // by method and role of the store
+	byEvent map[string]int // by site: messages that s3mesh has answered
+	roles   map[string]string
+	servers []*http.Server
+	tr      *http.Transport
+}
+
+func newCounters() *counters {
+	return &counters{counts: make(map[string]int), byEvent: make(map[string]int), tr: s3store.NewTransport()}
+}
+
+// requests returns what was counted at the stores so far.
+func (c *counters) requests() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.counts)
+}
+
+// events returns how many messages of a site s3mesh has answered so far.
+func (c *counters) events(site string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byEvent[site]
+}
+
+// intake puts a proxy before the intake and returns its base URL.
+func (c *counters) intake(address string) (string, error) {
+	return c.serve("http://"+address, func(req *http.Request) {
+		c.byEvent[req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:]]++
+	})
+}
+
+// store puts a proxy before a store and returns its base URL. The first store is the source, the others are targets.
+func (c *counters) store(s *store) (string, error) {
+	role := "source"
+	c.mu.Lock()
+	if c.roles == nil {
+		c.roles = make(map[string]string)
+	} else {
+		role = "target"
+	}
+	c.roles[s.name] = role
+	c.mu.Unlock()
+	return c.serve(s.endpoint, func(req *http.Request) { c.counts[operation(req)+" "+role]++ })
+}
+
+// operation names a request by its method, and a version listing as such.
+func operation(req *http.Request) string {
+	if req.URL.Query().Has("versions") {
+		return "LIST"
+	}
+	return req.Method
+}
+
+// serve starts a proxy. The host that was signed is passed on, as the store checks the signature with it.
+func (c *counters) serve(target string, count func(*http.Request)) (string, error) {
+	to, err := url.Parse(target)
+	if err != nil {
+		return "", err
+	}
+	proxy := &httputil.ReverseProxy{Transport: c.tr, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+	}}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		proxy.ServeHTTP(w, req)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		count(req)
+	})}
+	c.servers = append(c.servers, server)
+	go func() { _ = server.Serve(listener) }() // ends when close is called
+	return "http://" + listener.Addr().String(), nil
+}
+
+// close ends the proxies.
+func (c *counters) close() error {
+	var errs []error
+	for _, server := range c.servers {
+		errs = append(errs, server.Close())
+	}
+	c.tr.CloseIdleConnections()
+	return errors.Join(errs...)
+}
