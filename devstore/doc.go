@@ -10,6 +10,6 @@
 // time it was written at, versions are listed in order, and keys that a file path cannot tell apart are refused (see
 // store, attributes, orderVersions and folds). The Server header says "s3mesh-devstore" therefore.
 //
-// Notifications are sent by [Config.EventURL], in AWS's shape. The response to a client waits until the receiver has
+// Notifications are sent to [Config.EventURL], in AWS's shape. The response to a client waits until the receiver has
 // taken the event, so that a write the client saw succeed has been announced.
 package devstore

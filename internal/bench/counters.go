@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"net"
@@ -19,7 +18,6 @@ type counters struct {
 	mu      sync.Mutex
 	counts  map[string]int // by method and role of the store
 	byEvent map[string]int // by site: messages that s3mesh has answered
-	roles   map[string]string
 	servers []*http.Server
 	tr      *http.Transport
 }
@@ -44,23 +42,24 @@ func (c *counters) events(site string) int {
 
 // intake puts a proxy before the intake and returns its base URL.
 func (c *counters) intake(address string) (string, error) {
-	return c.serve("http://"+address, func(req *http.Request) {
-		c.byEvent[req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:]]++
+	return c.serve("http://"+address, func(req *http.Request, forward func()) {
+		forward()
+		c.add(c.byEvent, req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:])
 	})
 }
 
-// store puts a proxy before a store and returns its base URL. The first store is the source, the others are targets.
-func (c *counters) store(s *store) (string, error) {
-	role := "source"
+// store puts a proxy before a store, which is called by its role, and returns its base URL.
+func (c *counters) store(role, endpoint string) (string, error) {
+	return c.serve(endpoint, func(req *http.Request, forward func()) {
+		c.add(c.counts, operation(req)+" "+role)
+		forward()
+	})
+}
+
+func (c *counters) add(counts map[string]int, what string) {
 	c.mu.Lock()
-	if c.roles == nil {
-		c.roles = make(map[string]string)
-	} else {
-		role = "target"
-	}
-	c.roles[s.name] = role
-	c.mu.Unlock()
-	return c.serve(s.endpoint, func(req *http.Request) { c.counts[operation(req)+" "+role]++ })
+	defer c.mu.Unlock()
+	counts[what]++
 }
 
 // operation names a request by its method, and a version listing as such.
@@ -72,7 +71,7 @@ func operation(req *http.Request) string {
 }
 
 // serve starts a proxy. The host that was signed is passed on, as the store checks the signature with it.
-func (c *counters) serve(target string, count func(*http.Request)) (string, error) {
+func (c *counters) serve(target string, pass func(req *http.Request, forward func())) (string, error) {
 	to, err := url.Parse(target)
 	if err != nil {
 		return "", err
@@ -86,10 +85,7 @@ func (c *counters) serve(target string, count func(*http.Request)) (string, erro
 		return "", err
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		proxy.ServeHTTP(w, req)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		count(req)
+		pass(req, func() { proxy.ServeHTTP(w, req) })
 	})}
 	c.servers = append(c.servers, server)
 	go func() { _ = server.Serve(listener) }() // ends when close is called

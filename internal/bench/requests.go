@@ -63,8 +63,12 @@ func (b *bench) requests(ctx context.Context, kind string, r *storesReport) (err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
 	through := make(map[string]string)
-	for _, s := range f.stores {
-		if through[s.name], err = counters.store(s); err != nil {
+	for i, s := range f.stores {
+		role := "target"
+		if i == 0 {
+			role = "source"
+		}
+		if through[s.name], err = counters.store(role, s.endpoint); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,177 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/s3mesh/s3mesh"
+	"github.com/s3mesh/s3mesh/admin"
+	"github.com/s3mesh/s3mesh/memstore"
+)
+
+const token = "the-admin-token"
+
+var (
+	set  = s3mesh.FullMesh("photos", s3mesh.Site{Name: "us", Bucket: "b"}, s3mesh.Site{Name: "eu", Bucket: "b"})
+	link = s3mesh.Link{Source: "us", Target: "eu"}
+)
+
+type process struct {
+	queue    *memstore.Queue
+	recorder *admin.Recorder
+	client   *admin.Client
+	log      *strings.Builder
+	stopped  []string
+}
+
+func (p *process) StopRegion(_ context.Context, name string) error {
+	p.stopped = append(p.stopped, name)
+	return nil
+}
+
+func (p *process) StartRegion(context.Context, string) error {
+	return &s3mesh.Error{Kind: s3mesh.KindNotFound, Op: "start", Err: errors.New("no such region")}
+}
+
+func start(t *testing.T) *process {
+	t.Helper()
+	p := &process{queue: memstore.NewQueue(set), log: &strings.Builder{}}
+	p.recorder = admin.NewRecorder(set.Links, slog.New(slog.NewTextHandler(p.log, nil)))
+	reporter := &admin.Reporter{Set: set, Version: "v1", Since: time.Now(), Served: []string{"eu"}, Queue: p.queue, Record: p.recorder,
+		Away: func(site string) bool { return site == "us" }, Now: time.Now}
+	server := httptest.NewServer(admin.Handler(admin.Config{Token: token, Status: reporter.Status, Letters: p.queue.DeadLetters(),
+		Inspect: func(_ context.Context, key string) any { return map[string]string{"key": key} }, Regions: p}))
+	t.Cleanup(server.Close)
+	p.client = &admin.Client{URL: server.URL, Token: token}
+	return p
+}
+
+func TestStatus(t *testing.T) {
+	p := start(t)
+	if err := p.queue.Publish(t.Context(), s3mesh.LaneLive,
+		s3mesh.Event{Site: "us", Key: "a", Type: s3mesh.EventCreated, Time: time.Now().Add(-time.Minute)}); err != nil {
+		t.Fatal(err)
+	}
+	task := s3mesh.Task{Link: link, Event: s3mesh.Event{Key: "b"}}
+	p.recorder.Observe(s3mesh.Outcome{Task: task, Result: s3mesh.ResultReplicated, Bytes: 5})
+	p.recorder.Observe(s3mesh.Outcome{Task: task, Result: s3mesh.ResultDeadLettered, Err: errors.New("no")})
+	p.recorder.Observe(s3mesh.Outcome{Task: task, Result: s3mesh.ResultRetry, Err: errors.New("not yet"), RetryAfter: time.Second})
+	s, err := p.client.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Set != "photos" || len(s.Sites) != 2 || !s.Sites[0].Away || s.Sites[0].Served || !s.Sites[1].Served || s.Sites[1].Away {
+		t.Errorf("%+v", s)
+	}
+	l := s.Links[0]
+	if l.Link != link || l.Pending != 1 || l.Done != 1 || l.Failed != 1 || l.Retries != 1 || l.Bytes != 5 || l.LastError != "not yet" {
+		t.Errorf("%+v", l)
+	}
+	if l.LagSeconds < 60 || l.LagSeconds > 70 {
+		t.Errorf("lag %v s of a write a minute ago", l.LagSeconds)
+	}
+	if idle := s.Links[1]; idle.LagSeconds != 0 || len(idle.Results) != len(s3mesh.Results()) {
+		t.Errorf("the idle link: %+v", idle)
+	}
+	if text := p.log.String(); strings.Count(text, "level=ERROR") != 1 || strings.Count(text, "level=WARN") != 1 {
+		t.Errorf("log:\n%s", text)
+	}
+}
+
+func TestDeadLetters(t *testing.T) {
+	p := start(t)
+	ctx := t.Context()
+	sub, err := p.queue.Subscribe(ctx, link, s3mesh.LaneLive, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"a", "b", "c"} {
+		if err := p.queue.Publish(ctx, s3mesh.LaneLive, s3mesh.Event{Site: "us", Key: key, Type: s3mesh.EventCreated}); err != nil {
+			t.Fatal(err)
+		}
+		d, err := sub.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Bury(ctx, s3mesh.DeadLetter{Link: link, Event: d.Event(), Kind: s3mesh.KindAccessDenied, Cause: "no"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var keys []string
+	var ids []string
+	for cursor := ""; ; {
+		page, err := p.client.DeadLetters(ctx, link, cursor, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range page.Letters {
+			keys, ids = append(keys, l.Event.Key), append(ids, l.ID)
+			if l.Kind != s3mesh.KindAccessDenied {
+				t.Errorf("kind %v", l.Kind)
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if strings.Join(keys, "") != "abc" {
+		t.Fatalf("letters of %v", keys)
+	}
+	if err := p.client.Replay(ctx, ids[1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.client.Replay(ctx, ids[1]); s3mesh.KindOf(err) != s3mesh.KindNotFound {
+		t.Errorf("replayed twice: %v", err)
+	}
+	if page, err := p.client.DeadLetters(ctx, s3mesh.Link{Source: "eu", Target: "us"}, "", 10); err != nil || len(page.Letters) != 0 {
+		t.Errorf("the other link: %v, %v", page, err)
+	}
+}
+
+func TestToken(t *testing.T) {
+	p := start(t)
+	for _, wrong := range []string{"", "x"} {
+		c := &admin.Client{URL: p.client.URL, Token: wrong}
+		if _, err := c.Status(t.Context()); s3mesh.KindOf(err) != s3mesh.KindAccessDenied {
+			t.Errorf("token %q: %v", wrong, err)
+		}
+		if err := c.Region(t.Context(), "us", "stop"); s3mesh.KindOf(err) != s3mesh.KindAccessDenied || len(p.stopped) > 0 {
+			t.Errorf("token %q: %v, stopped %v", wrong, err, p.stopped)
+		}
+	}
+	resp, err := http.Get(p.client.URL + "/healthz")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("health without a token: %v, %v", resp, err)
+	}
+}
+
+func TestErrorsKeepTheirKind(t *testing.T) {
+	p := start(t)
+	if err := p.client.Region(t.Context(), "us", "stop"); err != nil || len(p.stopped) != 1 {
+		t.Errorf("%v, %v", err, p.stopped)
+	}
+	err := p.client.Region(t.Context(), "us", "start")
+	if s3mesh.KindOf(err) != s3mesh.KindNotFound || err.Error() != "start: not_found: no such region" {
+		t.Errorf("%v", err)
+	}
+	if err := p.client.Inspect(t.Context(), "", nil); s3mesh.KindOf(err) != s3mesh.KindInvalid {
+		t.Errorf("inspect of no key: %v", err)
+	}
+	var answer map[string]string
+	if err := p.client.Inspect(t.Context(), "a b+ü", &answer); err != nil || answer["key"] != "a b+ü" {
+		t.Errorf("%v, %v", answer, err)
+	}
+	if _, err := p.client.DeadLetters(t.Context(), s3mesh.Link{}, "", 5000); s3mesh.KindOf(err) != s3mesh.KindInvalid {
+		t.Errorf("page of 5000: %v", err)
+	}
+	gone := &admin.Client{URL: "http://127.0.0.1:1", Token: token}
+	if _, err := gone.Status(t.Context()); s3mesh.KindOf(err) != s3mesh.KindUnreachable {
+		t.Errorf("nobody there: %v", err)
+	}
+}
