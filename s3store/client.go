@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -57,7 +58,7 @@ type request struct {
 // do sends r and returns the answer when its status is below 300; the caller then closes the body. Everything else is an
 // *s3mesh.Error.
 func (c *client) do(ctx context.Context, r request) (*http.Response, error) {
-	if err := c.checkKey(r); err != nil {
+	if err := c.checkKey(ctx, r); err != nil {
 		return nil, err
 	}
 	req, err := c.newRequest(ctx, r)
@@ -118,10 +119,13 @@ func (c *client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	return req, c.signer.SignHTTP(ctx, creds, req, hash, "s3", c.region, time.Now())
 }
 
-// checkKey refuses what the store cannot hold under exactly this key. Products other than Amazon S3 take a key for a
-// path: versitygw serves "a//b" and "x/../a/b" as "a/b" and follows ".." out of the bucket, MinIO serves "/a" as "a".
-// Such a key is unstorable there, and as nothing can be stored under it, reading it finds nothing.
-func (c *client) checkKey(r request) error {
+// foldingProducts are the Server headers of products that take a key for a path and clean it: versitygw serves "a//b" as
+// "a/b", MinIO serves "/a" as "a", SeaweedFS collapses "//".
+var foldingProducts = []string{versitygw, "MinIO", "SeaweedFS"}
+
+// checkKey refuses what the store cannot hold under exactly this key, to write and to read: what it would answer belongs to
+// another key. Segments "." and ".." are refused by every product but Amazon S3, as some follow them out of the bucket.
+func (c *client) checkKey(ctx context.Context, r request) error {
 	switch {
 	case r.op == opHeadBucket:
 		return nil
@@ -129,11 +133,36 @@ func (c *client) checkKey(r request) error {
 		return c.refuse(r, s3mesh.KindInvalid, "the key is empty")
 	case c.exactKeys || isPlainPath(r.key):
 		return nil
-	case r.method == http.MethodGet || r.method == http.MethodHead:
-		return c.refuse(r, s3mesh.KindNotFound, "this store folds such a key into another one")
-	default:
-		return c.refuse(r, s3mesh.KindUnstorable, "this store folds such a key into another one")
+	case hasDotSegment(r.key):
+		return c.refuse(r, s3mesh.KindUnstorable, `a key with a segment "." or ".." is not safe with this store`)
 	}
+	folds, err := c.folds(ctx)
+	if err == nil && folds {
+		err = c.refuse(r, s3mesh.KindUnstorable, "this store folds such a key into another one")
+	}
+	return err
+}
+
+// folds reports whether the store's product is known to clean keys. An unknown product is taken at its word.
+func (c *client) folds(ctx context.Context) (bool, error) {
+	if c.product.Load() == nil {
+		resp, err := c.do(ctx, request{op: opHeadBucket, onBucket: true, method: http.MethodHead})
+		if err != nil {
+			return false, err
+		}
+		discard(resp)
+	}
+	product := c.product.Load()
+	return product != nil && slices.Contains(foldingProducts, *product), nil
+}
+
+func hasDotSegment(key string) bool {
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // isPlainPath reports whether no path cleaning changes key, beside a slash at its end.

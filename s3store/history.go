@@ -51,10 +51,8 @@ func (v listedVersion) isMarker() bool { return v.XMLName.Local == "DeleteMarker
 func (b *Bucket) History(ctx context.Context, key string) iter.Seq2[s3mesh.HistoryEntry, error] {
 	return func(yield func(s3mesh.HistoryEntry, error) bool) {
 		r := request{op: opHistory, key: key, onBucket: true, method: http.MethodGet}
-		if err := b.client.checkKey(r); err != nil {
-			if s3mesh.KindOf(err) != s3mesh.KindNotFound {
-				yield(s3mesh.HistoryEntry{}, err)
-			}
+		if err := b.client.checkKey(ctx, r); err != nil {
+			yield(s3mesh.HistoryEntry{}, err)
 			return
 		}
 		found := false
