@@ -43,6 +43,10 @@ lint: ## run golangci-lint (see make tools)
 	@[ -x "$(TOOLS)/golangci-lint" ] || { echo "golangci-lint is not installed; run: make tools" >&2; exit 1; }
 	golangci-lint run
 
+.PHONY: vuln
+vuln: ## look for known vulnerabilities (needs access to the Go vulnerability database)
+	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
 .PHONY: bench
 bench: build ## measure replication; the report and the profiles go to bench-out
 	mkdir -p bench-out

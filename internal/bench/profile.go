@@ -70,7 +70,7 @@ func (b *bench) profile(ctx context.Context, kind string, r *storesReport) (err 
 		return err
 	}
 	r.Profile = &profileResult{File: filepath.Base(file), Seconds: round.Live,
-		Parts: shares(samples, partOf), Work: shares(samples, workOf)}
+		Parts: shares(samples, parts()), Work: shares(samples, works())}
 	return f.halt(ctx)
 }
 

@@ -26,7 +26,7 @@ func testConcurrent(t *testing.T, d *demo) {
 		after := d.settled(t, arrival)
 		checkWrites(t, before, after, writers)
 		for i := range contested {
-			checkContested(t, d, contestedKey(prefix, i))
+			checkContested(t, d.machine, d.sites, contestedKey(prefix, i))
 		}
 		checkQuiet(t, d, prefix)
 	}
@@ -73,21 +73,21 @@ func checkWrites(t *testing.T, before, after status, writers []*site) {
 }
 
 // checkContested fails unless all regions hold the same, and that is the last write of one of them.
-func checkContested(t *testing.T, d *demo, key string) {
+func checkContested(t *testing.T, m *machine, sites []*site, key string, args ...string) {
 	t.Helper()
-	first, err := d.sites[0].get(t.Context(), key)
+	first, err := sites[0].get(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range d.sites[1:] {
+	for _, s := range sites[1:] {
 		if got, err := s.get(t.Context(), key); err != nil || !got.equal(first) {
-			t.Errorf("%q: %s holds %v (%v), but %s holds %v", key, s.Name, got, err, d.sites[0].Name, first)
+			t.Errorf("%q: %s holds %v (%v), but %s holds %v", key, s.Name, got, err, sites[0].Name, first)
 		}
 	}
 	if want := fmt.Sprintf("round %d by ", rounds); !strings.HasPrefix(first.body, want) {
 		t.Errorf("%q: an overwritten version won: %v", key, first)
 	}
-	if in, code := d.inspect(t, key); code != 0 {
+	if in, code := m.inspect(t, key, args...); code != 0 {
 		t.Errorf("inspect %q: exit code %d, %+v", key, code, in)
 	}
 }

@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"text/template"
+
+	"github.com/s3mesh/s3mesh/devstore"
+	"github.com/s3mesh/s3mesh/internal/peer"
+)
+
+// mesh is what a mesh.yaml describes: sites, and how the process that replicates between them is reached.
+type mesh struct {
+	*machine
+	file          string
+	intake, admin string // host and port
+	token         string // of the intake
+	sites         []*meshSite
+}
+
+// meshSite is a site with the credentials that s3mesh uses there.
+type meshSite struct {
+	*site
+	Key, Secret string // the names of the variables that hold them
+	Dedicated   bool
+}
+
+// newMesh returns a mesh without sites.
+func newMesh(t *testing.T) *mesh {
+	t.Helper()
+	m := &mesh{machine: newMachine(t), intake: freeAddress(t), admin: freeAddress(t), token: rand.Text()}
+	m.file = filepath.Join(m.dir, "mesh.yaml")
+	m.setenv("INTAKE_TOKEN", m.token)
+	m.setenv("ADMIN_TOKEN", rand.Text())
+	return m
+}
+
+// freeAddress returns an address that nothing listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (m *mesh) eventURL(name string) string { return "http://" + m.intake + "/v1/events/" + name }
+
+// addRegion starts a versitygw region as a site of the mesh.
+func (m *mesh) addRegion(t *testing.T, name string) *site {
+	t.Helper()
+	client := devstore.Credentials{AccessKeyID: "client-" + name, SecretAccessKey: rand.Text()}
+	replicator := devstore.Credentials{AccessKeyID: "replicator-" + name, SecretAccessKey: rand.Text()}
+	region, err := devstore.Start(t.Context(), devstore.Config{
+		Site: name, Region: "us-east-1", Bucket: "photos", Dir: filepath.Join(m.dir, name),
+		Client: client, Replicator: replicator, EventURL: m.eventURL(name), EventToken: m.token,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(region.Kill)
+	s := &site{Name: name, Endpoint: region.Endpoint(), Bucket: "photos", Region: "us-east-1",
+		AccessKey: client.AccessKeyID, SecretKey: client.SecretAccessKey}
+	m.add(t, s, replicator.AccessKeyID, replicator.SecretAccessKey, true)
+	return s
+}
+
+// addMinIO starts a MinIO server as a site of the mesh. Users and s3mesh share its credentials.
+func (m *mesh) addMinIO(t *testing.T, name string) *site {
+	t.Helper()
+	env := append(peer.Webhook(m.eventURL(name)), "MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_1="+m.token)
+	e := peer.MinIO(t, env...)
+	s := &site{Name: name, Endpoint: e.URL, Bucket: e.CreateBucket(t), Region: e.Region,
+		AccessKey: e.AccessKey, SecretKey: e.SecretKey}
+	e.Subscribe(t, s.Bucket)
+	m.add(t, s, s.AccessKey, s.SecretKey, false)
+	return s
+}
+
+func (m *mesh) add(t *testing.T, s *site, key, secret string, dedicated bool) {
+	t.Helper()
+	s.connect(t)
+	prefix := strings.ToUpper(s.Name)
+	added := &meshSite{site: s, Key: prefix + "_KEY", Secret: prefix + "_SECRET", Dedicated: dedicated}
+	m.env = append(m.env, added.Key+"="+key)
+	m.setenv(added.Secret, secret)
+	m.hide(s.SecretKey)
+	m.sites = append(m.sites, added)
+}
+
+func (m *mesh) all() []*site {
+	all := make([]*site, len(m.sites))
+	for i, s := range m.sites {
+		all[i] = s.site
+	}
+	return all
+}
+
+var meshFile = template.Must(template.New("mesh.yaml").Parse(`version: 1
+name: e2e
+sites:
+{{- range .Sites}}
+  - name: {{.Name}}
+    endpoint: {{.Endpoint}}
+    region: {{.Region}}
+    bucket: {{.Bucket}}
+    credentials:
+      static:
+        access_key: ${{"{"}}{{.Key}}}
+        secret_key: ${{"{"}}{{.Secret}}}
+    dedicated_credentials: {{.Dedicated}}
+{{- end}}
+queue:
+  dir: {{.Queue}}
+intake:
+  listen: {{.Intake}}
+  token: ${INTAKE_TOKEN}
+admin:
+  listen: {{.Admin}}
+  token: ${ADMIN_TOKEN}
+`))
+
+// run writes the file, starts the process that it describes, and returns once that is ready.
+func (m *mesh) run(t *testing.T) *process {
+	t.Helper()
+	file, err := os.Create(m.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = meshFile.Execute(file, map[string]any{"Sites": m.sites, "Queue": filepath.Join(m.dir, "queue"),
+		"Intake": m.intake, "Admin": m.admin})
+	if closeErr := file.Close(); err != nil || closeErr != nil {
+		t.Fatal(err, closeErr)
+	}
+	p := m.launch(t, 0, "run", "-c", m.file, "--json", "--log-level", "debug")
+	var ready struct {
+		Ready         bool
+		Sites         []string
+		Links         int
+		Intake, Admin string
+	}
+	p.firstLine(t, &ready)
+	if n := len(m.sites); !ready.Ready || len(ready.Sites) != n || ready.Links != n*(n-1) || ready.Intake != m.intake ||
+		ready.Admin != m.admin {
+		t.Fatalf("the first line tells %+v", ready)
+	}
+	return p
+}
