@@ -48,9 +48,10 @@ vuln: ## look for known vulnerabilities (needs access to the Go vulnerability da
 	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
 
 .PHONY: bench
-bench: build ## measure replication; the report and the profiles go to bench-out
-	mkdir -p bench-out
-	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench -args -out "$(CURDIR)/bench-out"
+bench: build ## measure replication; report and profiles go to bench-out (ARGS="-stores embedded" and the like are passed on)
+	@[ -x "$(TOOLS)/minio" ] || command -v minio >/dev/null || \
+		echo "MinIO is not installed: its part is skipped. To measure it: make tools"
+	@go run ./internal/bench -out bench-out $(ARGS)
 
 .PHONY: tools
 tools: ## install the pinned MinIO and golangci-lint into .tools/bin

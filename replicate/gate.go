@@ -59,7 +59,11 @@ func (g *Gate) bothReady(source, target circuitbreaker.CircuitBreaker[any]) bool
 	if target.TryAcquirePermit() {
 		return true
 	}
-	source.RecordFailure() // gives the permit back; at worst the source is probed one delay later
+	if !source.IsClosed() {
+		// This gives the one permit back, and the source is probed a delay later. A source that answers hands out permits
+		// without counting them: for it, this would be a failure that never happened, and a few close its gate.
+		source.RecordFailure()
+	}
 	return false
 }
 

@@ -89,7 +89,7 @@ func (r *Replicator) versionOf(ctx context.Context, site, key string, obj s3mesh
 	if !reading.Replica || obj.VersionID == "" || !r.lateStamp(reading, obj.LastModified) {
 		return &reading.Version, nil
 	}
-	restored, err := r.restored(ctx, site, key, reading.Version)
+	restored, err := r.restored(ctx, site, key, obj.VersionID, reading.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -109,13 +109,16 @@ func (r *Replicator) lateStamp(reading resolve.Reading, modified time.Time) bool
 // stampSlack is how long a small write may take between being stamped and being dated by the store.
 const stampSlack = 3 * time.Second
 
-// restored reports whether the version right below the current one is not earlier than what the current one claims to be.
-func (r *Replicator) restored(ctx context.Context, site, key string, claimed s3mesh.Version) (bool, error) {
+// restored reports whether the version right below the one called id is not earlier than what that one claims to be. There
+// may be others on top of it by now.
+func (r *Replicator) restored(ctx context.Context, site, key, id string, claimed s3mesh.Version) (bool, error) {
+	reached := false
 	for entry, err := range r.Readers[site].History(ctx, key) {
 		if err != nil {
 			return false, err
 		}
-		if entry.Latest {
+		if !reached || entry.VersionID == id {
+			reached = reached || entry.VersionID == id
 			continue
 		}
 		below, err := r.versionIn(ctx, site, key, entry)

@@ -82,13 +82,14 @@ func (w *Worker) one(ctx, work context.Context, sub s3mesh.Subscription) bool {
 		return sleep(ctx, time.Second) == nil
 	}
 	stop := w.keepAlive(work, delivery)
-	defer stop()
 	if err := w.Gate.Enter(ctx, w.Link); err != nil {
+		stop()
 		w.settle(work, "give back", func(c context.Context) error { return delivery.Retry(c, 0) })
 		return false
 	}
 	out := w.Replicator.Replicate(work, s3mesh.Task{
 		Link: w.Link, Lane: w.Lane, Event: delivery.Event(), Attempt: delivery.Attempt()})
+	stop()
 	w.Gate.Leave(w.Link, out.Err)
 	w.conclude(work, delivery, out)
 	return true
@@ -148,11 +149,15 @@ func (w *Worker) settle(ctx context.Context, what string, end func(context.Conte
 	return true
 }
 
-// keepAlive extends the delivery for as long as it is worked on.
+// keepAlive extends the delivery for as long as it is worked on. Once stop has returned it is not extended any more: after a
+// Retry that would put off the next attempt until the acknowledgement times out.
 func (w *Worker) keepAlive(ctx context.Context, delivery s3mesh.Delivery) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	var beat func()
-	beat = func() {
+	var mu sync.Mutex // held while the delivery is being extended
+	var timer *time.Timer
+	beat := func() {
+		mu.Lock()
+		defer mu.Unlock()
 		if ctx.Err() != nil {
 			return
 		}
@@ -160,11 +165,15 @@ func (w *Worker) keepAlive(ctx context.Context, delivery s3mesh.Delivery) (stop 
 			w.Log.Warn("cannot extend a delivery; it may be worked on twice, which is harmless",
 				"link", w.Link, "lane", w.Lane, "error", err)
 		}
-		time.AfterFunc(heartbeat, beat)
+		timer.Reset(heartbeat)
 	}
-	timer := time.AfterFunc(heartbeat, beat)
+	mu.Lock() // until timer is set
+	defer mu.Unlock()
+	timer = time.AfterFunc(heartbeat, beat)
 	return func() {
 		cancel()
+		mu.Lock()
+		defer mu.Unlock()
 		timer.Stop()
 	}
 }

@@ -135,7 +135,22 @@ func (b *Bucket) nextPage(ctx context.Context, r request, page versionPage, limi
 	if server == versitygw {
 		sortVersitygw(next.Entries)
 	}
+	next.Entries = dropReplacedTop(next.Entries)
 	return next, server, nil
+}
+
+// dropReplacedTop removes an entry that is said to be the latest and is listed among the older ones too: versitygw reads
+// first what is current and then what was replaced, so that a write in between makes the one the other. What that write put
+// on top is not in the listing; what remains is right. Counted twice, a version would get a wrong place in the order.
+func dropReplacedTop(entries []listedVersion) []listedVersion {
+	type version struct{ key, id string }
+	older := make(map[version]bool, len(entries))
+	for _, v := range entries {
+		if !v.Latest {
+			older[version{v.Key, v.VersionID}] = true
+		}
+	}
+	return slices.DeleteFunc(entries, func(v listedVersion) bool { return v.Latest && older[version{v.Key, v.VersionID}] })
 }
 
 func decodePage(body io.Reader) (versionPage, error) {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/admin"
-	"github.com/s3mesh/s3mesh/config"
 )
 
 // connection chooses the running process that a command talks to.
@@ -36,7 +35,7 @@ func (c *connection) flags(cmd *cobra.Command) {
 func (c *connection) client() (*admin.Client, error) {
 	switch {
 	case c.configFile != "":
-		cfg, err := config.Load(c.configFile, os.LookupEnv)
+		cfg, err := loadConfig(c.configFile)
 		if err != nil {
 			return nil, err
 		}

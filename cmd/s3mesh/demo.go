@@ -111,6 +111,7 @@ type demo struct {
 }
 
 func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
+	outliveReaders()
 	if g.logLevel == "" {
 		g.logLevel = "error" // what else there is to tell, the demo shows by itself
 	}
@@ -124,6 +125,9 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 	}
 	d, err := startDemo(ctx, g, names, o.data, log)
 	if err != nil {
+		if ctx.Err() != nil && s3mesh.KindOf(err) == s3mesh.KindCanceled {
+			return nil // Ctrl-C while it started
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close(context.WithoutCancel(ctx))) }()

@@ -61,15 +61,19 @@ func newDLQReplay(g *globals) *cobra.Command {
 	return cmd
 }
 
-// letters calls visit for every dead letter, a page at a time.
-func (o dlqOptions) letters(ctx context.Context, client *admin.Client, visit func(s3mesh.DeadLetter) error) error {
-	var link s3mesh.Link
+// dial returns the client, and the link that was asked for: the zero Link for all.
+func (o dlqOptions) dial() (client *admin.Client, link s3mesh.Link, err error) {
 	if o.link != "" {
-		var err error
 		if link, err = s3mesh.ParseLink(o.link); err != nil {
-			return usageError{err}
+			return nil, link, usageError{err}
 		}
 	}
+	client, err = o.client()
+	return client, link, err
+}
+
+// eachLetter calls visit for every dead letter of a link, a page at a time.
+func eachLetter(ctx context.Context, client *admin.Client, link s3mesh.Link, visit func(s3mesh.DeadLetter) error) error {
 	for cursor := ""; ; {
 		page, err := client.DeadLetters(ctx, link, cursor, letterPage)
 		if err != nil {
@@ -87,12 +91,12 @@ func (o dlqOptions) letters(ctx context.Context, client *admin.Client, visit fun
 }
 
 func runDLQList(ctx context.Context, g *globals, o dlqOptions) error {
-	client, err := o.client()
+	client, link, err := o.dial()
 	if err != nil {
 		return err
 	}
 	count := 0
-	err = o.letters(ctx, client, func(l s3mesh.DeadLetter) error {
+	err = eachLetter(ctx, client, link, func(l s3mesh.DeadLetter) error {
 		count++
 		return g.print(l, func(w io.Writer) { printLetter(w, l) })
 	})
@@ -118,7 +122,7 @@ func runDLQReplay(ctx context.Context, g *globals, o dlqOptions, ids []string) e
 	if (len(ids) > 0) == (o.all || o.link != "") {
 		return usageError{errors.New("name the letters to replay: IDs, or --link, or --all")}
 	}
-	client, err := o.client()
+	client, link, err := o.dial()
 	if err != nil {
 		return err
 	}
@@ -137,7 +141,7 @@ func runDLQReplay(ctx context.Context, g *globals, o dlqOptions, ids []string) e
 	chosen := ids
 	if len(ids) == 0 {
 		// All of them first: what is replayed may fail again, and would be met again at the end of the list.
-		err = o.letters(ctx, client, func(l s3mesh.DeadLetter) error {
+		err = eachLetter(ctx, client, link, func(l s3mesh.DeadLetter) error {
 			chosen = append(chosen, l.ID)
 			return nil
 		})

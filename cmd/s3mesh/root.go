@@ -38,6 +38,7 @@ type globals struct {
 	streams
 	json     bool
 	logLevel string
+	begun    bool // the command line was understood, and the command began
 }
 
 // run executes one command line and returns the exit code.
@@ -49,8 +50,27 @@ func run(ctx context.Context, args []string, s streams) int {
 	if err == nil {
 		return exitOK
 	}
+	if !g.begun {
+		err = usageError{err}
+	}
 	g.printError(err)
 	return exitCode(err)
+}
+
+// noteBegin makes every command note that it began, and those that only hold others show their help. What fails before is a
+// mistake on the command line: an unknown command or flag, a flag that is missing or excludes another.
+func (g *globals) noteBegin(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		g.noteBegin(sub)
+	}
+	act := cmd.RunE
+	if act == nil {
+		act = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		g.begun = true
+		return act(cmd, args)
+	}
 }
 
 func newRoot(g *globals) *cobra.Command {
@@ -64,6 +84,7 @@ func newRoot(g *globals) *cobra.Command {
 	root.PersistentFlags().StringVar(&g.logLevel, "log-level", "", "what to log to stderr: debug, info, warn or error (default warn; demo error)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newDemo(g), newRun(g), newStatus(g), newInspect(g), newDLQ(g), newConfig(g))
+	g.noteBegin(root)
 	return root
 }
 
@@ -120,7 +141,7 @@ func (g *globals) printError(err error) {
 // remedy returns the operator's next step where the error's kind has one that fits a command line.
 func remedy(err error) string {
 	switch kind := s3mesh.KindOf(err); kind {
-	case s3mesh.KindAccessDenied, s3mesh.KindNoSuchBucket, s3mesh.KindUnreachable:
+	case s3mesh.KindAccessDenied, s3mesh.KindNoSuchBucket:
 		return kind.Remedy()
 	default:
 		return ""

@@ -63,12 +63,22 @@ type ready struct {
 	Admin  string   `json:"admin"`
 }
 
+// loadConfig loads a configuration file. One that cannot be read is as much a mistake of the command line as a faulty one.
+func loadConfig(file string) (*config.Config, error) {
+	cfg, err := config.Load(file, os.LookupEnv)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cfg, nil
+}
+
 func runRun(ctx context.Context, g *globals, o runOptions) error {
+	outliveReaders()
 	log, err := g.logger()
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(o.configFile, os.LookupEnv)
+	cfg, err := loadConfig(o.configFile)
 	if err != nil {
 		return err
 	}
@@ -213,7 +223,7 @@ func newConfig(g *globals) *cobra.Command {
 }
 
 func runConfigCheck(g *globals, file string) error {
-	cfg, err := config.Load(file, os.LookupEnv)
+	cfg, err := loadConfig(file)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -44,6 +46,10 @@ func (s *server) close(ctx context.Context) error {
 	}
 	return err
 }
+
+// outliveReaders makes a write to standard output or error that nobody reads any more, as in "s3mesh demo | head", an error
+// of that write. Otherwise it would end the process at once, without any order.
+func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
 
 // listen opens an address at once, so that a port in use is an error here and now.
 func listen(ctx context.Context, what, addr string, certs *config.TLS) (net.Listener, error) {

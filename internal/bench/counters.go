@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net"
@@ -41,16 +42,16 @@ func (c *counters) events(site string) int {
 }
 
 // intake puts a proxy before the intake and returns its base URL.
-func (c *counters) intake(address string) (string, error) {
-	return c.serve("http://"+address, func(req *http.Request, forward func()) {
+func (c *counters) intake(ctx context.Context, address string) (string, error) {
+	return c.serve(ctx, "http://"+address, func(req *http.Request, forward func()) {
 		forward()
 		c.add(c.byEvent, req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:])
 	})
 }
 
 // store puts a proxy before a store, which is called by its role, and returns its base URL.
-func (c *counters) store(role, endpoint string) (string, error) {
-	return c.serve(endpoint, func(req *http.Request, forward func()) {
+func (c *counters) store(ctx context.Context, role, endpoint string) (string, error) {
+	return c.serve(ctx, endpoint, func(req *http.Request, forward func()) {
 		c.add(c.counts, operation(req)+" "+role)
 		forward()
 	})
@@ -71,7 +72,7 @@ func operation(req *http.Request) string {
 }
 
 // serve starts a proxy. The host that was signed is passed on, as the store checks the signature with it.
-func (c *counters) serve(target string, pass func(req *http.Request, forward func())) (string, error) {
+func (c *counters) serve(ctx context.Context, target string, pass func(req *http.Request, forward func())) (string, error) {
 	to, err := url.Parse(target)
 	if err != nil {
 		return "", err
@@ -80,7 +81,7 @@ func (c *counters) serve(target string, pass func(req *http.Request, forward fun
 		r.SetURL(to)
 		r.Out.Host = r.In.Host
 	}}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

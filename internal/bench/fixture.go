@@ -20,18 +20,21 @@ type fixture struct {
 	mesh   *mesh
 }
 
-// newFixture starts n stores of a kind. They send no events, and s3mesh does not run. front, where not nil, is given the
-// address of the intake and returns the base URL that stores are to send events to instead.
-func (b *bench) newFixture(ctx context.Context, kind string, n int, front func(intake string) (string, error)) (*fixture, error) {
+// frontFunc puts something before the intake at an address, and returns its base URL.
+type frontFunc func(ctx context.Context, address string) (string, error)
+
+// newFixture starts n stores of a kind. They send no events, and s3mesh does not run. Where front is not nil,
+// stores send their events to what it returns.
+func (b *bench) newFixture(ctx context.Context, kind string, n int, front frontFunc) (*fixture, error) {
 	b.fixtures++
 	f := &fixture{dir: filepath.Join(b.dir, fmt.Sprintf("%02d-%s", b.fixtures, kind)), token: rand.Text()}
 	var err error
-	if f.intake, err = peer.FreeAddress(); err != nil {
+	if f.intake, err = peer.FreeAddress(ctx); err != nil {
 		return nil, err
 	}
 	base := "http://" + f.intake
 	if front != nil {
-		if base, err = front(f.intake); err != nil {
+		if base, err = front(ctx, f.intake); err != nil {
 			return nil, err
 		}
 	}

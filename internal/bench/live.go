@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -22,8 +23,9 @@ type liveRound struct {
 	Live  float64 `json:"live_s"` // first PUT to last object visible at every target
 	Wrote float64 `json:"wrote_s"`
 	Ratio float64 `json:"ratio"`
-	// CPU is what each part of the machine's work took during the live run, in CPU seconds.
-	CPU *cpuSeconds `json:"cpu_s,omitempty"`
+	// CPU is who spent how many CPU seconds during the live run, CPUAlone during the two times alone.
+	CPU      *cpuSeconds `json:"cpu_s,omitempty"`
+	CPUAlone *cpuSeconds `json:"cpu_alone_s,omitempty"`
 }
 
 // live measures the live ratio between n stores.
@@ -33,37 +35,46 @@ func (b *bench) live(ctx context.Context, kind string, n int, r *storesReport) (
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
+	// Stores are slower with the first few thousand objects they take, which would count in favour of s3mesh.
+	if err := alone(ctx, f, "cold/", b.objects, &liveRound{}); err != nil {
+		return err
+	}
 	result := &liveResult{Sites: n, Objects: b.objects}
 	for i := range b.rounds {
+		if err := b.rest(ctx); err != nil {
+			return err
+		}
 		round, err := b.liveRound(ctx, f, i)
 		if err != nil {
 			return err
 		}
 		result.Rounds = append(result.Rounds, round)
-		fmt.Fprintf(b.progress, "  put %.2f s + copy %.2f s, live %.2f s: ratio %.2f\n", round.Put, round.Copy, round.Live, round.Ratio)
+		fmt.Fprintf(b.progress, "  put %.2f s + copy %.2f s, live %.2f s: ratio %.2f%s\n", round.Put, round.Copy, round.Live,
+			round.Ratio, round.disturbance())
 	}
 	result.Ratio = median(result.Rounds, func(x liveRound) float64 { return x.Ratio })
 	r.Live = append(r.Live, result)
 	return nil
 }
 
+// disturbance tells what other programs took of the machine, for people.
+func (r liveRound) disturbance() string {
+	if r.CPU == nil || r.CPUAlone == nil {
+		return ""
+	}
+	cpus := float64(runtime.NumCPU())
+	return fmt.Sprintf("; other programs had %.0f %% of the CPUs alone, %.0f %% live",
+		100*r.CPUAlone.Others/cpus/(r.Put+r.Copy), 100*r.CPU.Others/cpus/r.Live)
+}
+
 // liveRound takes the times alone, with s3mesh not running and no events sent, and then the live time.
 func (b *bench) liveRound(ctx context.Context, f *fixture, i int) (round liveRound, err error) {
-	warm := fmt.Sprintf("alone-warm-%d/", i)
-	if err := errors.Join(putAll(ctx, f.source(), warm, warmUp), copyAll(ctx, f.source(), f.targets(), warm, warmUp)); err != nil {
+	if err := alone(ctx, f, fmt.Sprintf("alone-warm-%d/", i), warmUp, &liveRound{}); err != nil {
 		return round, err
 	}
-	alone := fmt.Sprintf("alone-%d/", i)
-	begin := time.Now()
-	if err := putAll(ctx, f.source(), alone, b.objects); err != nil {
+	if err := alone(ctx, f, fmt.Sprintf("alone-%d/", i), b.objects, &round); err != nil {
 		return round, err
 	}
-	round.Put = time.Since(begin).Seconds()
-	begin = time.Now()
-	if err := copyAll(ctx, f.source(), f.targets(), alone, b.objects); err != nil {
-		return round, err
-	}
-	round.Copy = time.Since(begin).Seconds()
 	if err := f.replicate(ctx, b.program, nil); err != nil {
 		return round, err
 	}
@@ -72,6 +83,23 @@ func (b *bench) liveRound(ctx context.Context, f *fixture, i int) (round liveRou
 	}
 	round.Ratio = (round.Put + round.Copy) / round.Live
 	return round, f.halt(ctx)
+}
+
+// alone writes n objects, and then copies them.
+func alone(ctx context.Context, f *fixture, prefix string, n int, round *liveRound) error {
+	before := cpuTimes(0)
+	begin := time.Now()
+	if err := putAll(ctx, f.source(), prefix, n); err != nil {
+		return err
+	}
+	round.Put = time.Since(begin).Seconds()
+	begin = time.Now()
+	if err := copyAll(ctx, f.source(), f.targets(), prefix, n); err != nil {
+		return err
+	}
+	round.Copy = time.Since(begin).Seconds()
+	round.CPUAlone = cpuTimes(0).since(before)
+	return nil
 }
 
 // liveRun writes while the mesh replicates.

@@ -31,6 +31,7 @@ type options struct {
 	rounds  int // of each live measurement
 	writes  int // one at a time, for the latency
 	largeMB int // MiB of the large object
+	wait    time.Duration
 }
 
 var (
@@ -84,17 +85,13 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 3, "runs of each live measurement; the median counts")
 	flags.IntVar(&o.writes, "writes", 300, "writes, one at a time, for the idle latency")
 	flags.IntVar(&o.largeMB, "large", 1024, "`MiB` of the object for the memory measurement")
+	flags.DurationVar(&o.wait, "wait", time.Minute, "how long to wait, before each measurement, for other programs to come to rest")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	o.stores, o.parts = strings.Split(stores, ","), strings.Split(parts, ",")
-	for _, list := range []struct{ name, given, known []string }{
-		{[]string{"-stores"}, o.stores, allStores}, {[]string{"-parts"}, o.parts, allParts}} {
-		for _, name := range list.given {
-			if !slices.Contains(list.known, name) {
-				return o, fmt.Errorf("%s %q: use some of %q", list.name[0], name, list.known)
-			}
-		}
+	if err := errors.Join(checkNames("-stores", o.stores, allStores), checkNames("-parts", o.parts, allParts)); err != nil {
+		return o, err
 	}
 	if o.objects < tailKeys || o.rounds < 1 || o.writes < 1 || o.largeMB < 1 {
 		return o, fmt.Errorf("-objects must be at least %d, and the other numbers positive", tailKeys)
@@ -103,6 +100,16 @@ func parse(args []string, errOut io.Writer) (options, error) {
 		return o, fmt.Errorf("the program to measure: %w; build it with make build", err)
 	}
 	return o, nil
+}
+
+// checkNames reports the first of the names given to a flag that is not known.
+func checkNames(flagName string, given, known []string) error {
+	for _, name := range given {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("%s %q: use some of %q", flagName, name, known)
+		}
+	}
+	return nil
 }
 
 // bench carries out the measurements.
@@ -134,8 +141,11 @@ func (b *bench) measure(ctx context.Context, kind string) (storesReport, error) 
 			continue
 		}
 		fmt.Fprintf(b.progress, "%s: %s\n", kind, step.name)
-		partCtx, cancel := context.WithTimeout(ctx, partTimeout)
-		err := step.measure(partCtx)
+		partCtx, cancel := context.WithTimeout(ctx, partTimeout+time.Duration(b.rounds+1)*b.wait)
+		err := b.rest(partCtx)
+		if err == nil {
+			err = step.measure(partCtx)
+		}
 		cancel()
 		if errors.Is(err, peer.ErrNotInstalled) {
 			r.Skipped = err.Error()

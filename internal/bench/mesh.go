@@ -79,7 +79,9 @@ func startMesh(ctx context.Context, cfg meshConfig) (*mesh, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mesh{cmd: exec.Command(cfg.program, "run", "-c", file, "--json"), exited: make(chan error, 1), log: &bytes.Buffer{}}
+	// It is ended by stop alone, so that it ends in order.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), cfg.program, "run", "-c", file, "--json")
+	m := &mesh{cmd: cmd, exited: make(chan error, 1), log: &bytes.Buffer{}}
 	keys := cfg.stores[0].replicator
 	m.cmd.Env = append(append(os.Environ(), "BENCH_TOKEN="+cfg.token, "BENCH_ACCESS_KEY="+keys.AccessKeyID,
 		"BENCH_SECRET_KEY="+keys.SecretAccessKey), cfg.env...)

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // What Linux tells of processes in /proc: see proc(5). Elsewhere these measurements are left out of the report.
@@ -19,17 +22,19 @@ type cpuSeconds struct {
 	S3mesh float64 `json:"s3mesh"`
 	Stores float64 `json:"stores"`  // all of them
 	Client float64 `json:"clients"` // the writers, and the polling
+	Others float64 `json:"others"`  // all else on this machine: large numbers make a measurement worthless
 }
 
 func (c *cpuSeconds) since(before *cpuSeconds) *cpuSeconds {
 	if c == nil || before == nil {
 		return nil
 	}
-	return &cpuSeconds{S3mesh: c.S3mesh - before.S3mesh, Stores: c.Stores - before.Stores, Client: c.Client - before.Client}
+	return &cpuSeconds{S3mesh: c.S3mesh - before.S3mesh, Stores: c.Stores - before.Stores, Client: c.Client - before.Client,
+		Others: max(0, c.Others-before.Others)}
 }
 
 // cpuTimes returns what this process and its children, of which pid is s3mesh and the others are stores, have spent so far;
-// nil where the system does not tell.
+// nil where the system does not tell. Without s3mesh, pid is 0.
 func cpuTimes(pid int) *cpuSeconds {
 	var sum cpuSeconds
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -54,7 +59,55 @@ func cpuTimes(pid int) *cpuSeconds {
 			sum.Stores += p.cpu
 		}
 	}
+	busy, err := busySeconds()
+	if err != nil {
+		return nil
+	}
+	sum.Others = busy - sum.S3mesh - sum.Stores - sum.Client
 	return &sum
+}
+
+// rest waits until other programs leave most of the machine alone for a second, for as long as the options allow.
+func (b *bench) rest(ctx context.Context) error {
+	const tolerated = 0.1
+	for deadline := time.Now().Add(b.wait); time.Now().Before(deadline); {
+		before, err := busySeconds()
+		if err != nil {
+			return nil //nolint:nilerr // the system does not tell
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+		after, err := busySeconds()
+		if err != nil || after-before < tolerated*float64(runtime.NumCPU()) {
+			return err
+		}
+	}
+	return nil
+}
+
+// busySeconds returns what all CPUs together have worked since the machine was started, from the first line of /proc/stat.
+func busySeconds() (float64, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 {
+		return 0, fmt.Errorf("unexpected CPU state %q", line)
+	}
+	var ticks int64
+	for i, field := range fields[1:9] { // user nice system idle iowait irq softirq steal
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		if i != 3 && i != 4 {
+			ticks += n
+		}
+	}
+	return float64(ticks) / clockTicks, nil
 }
 
 type processStat struct {

@@ -38,7 +38,7 @@ func (b *bench) profile(ctx context.Context, kind string, r *storesReport) (err 
 	if err != nil {
 		return err
 	}
-	address, err := peer.FreeAddress()
+	address, err := peer.FreeAddress(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,6 +81,9 @@ func (b *bench) buildProfiled(ctx context.Context) (string, error) {
 		return "", err
 	}
 	root := strings.TrimSpace(string(out))
+	if root == "" {
+		return "", errors.New("start it in the project's folder: the profile needs a build of its own")
+	}
 	added, overlay := filepath.Join(b.dir, "profile.go"), filepath.Join(b.dir, "overlay.json")
 	text, err := json.Marshal(map[string]any{"Replace": map[string]string{
 		filepath.Join(root, "cmd", "s3mesh", "profile.go"): added}})

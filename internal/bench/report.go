@@ -112,26 +112,28 @@ func (r *report) writeLive(w io.Writer, live []*liveResult) {
 			ratios = append(ratios, fmt.Sprintf("%.2f", round.Ratio))
 		}
 		middle := l.Rounds[slices.IndexFunc(l.Rounds, func(x liveRound) bool { return x.Ratio == l.Ratio })]
-		fmt.Fprintf(w, "  live ratio, %d stores\t>= %.1f\t%.2f\t%s\tof %s; %d x %d KiB by %d writers: put %.2f s + copy %.2f s, live %.2f s\n",
-			l.Sites, targetRatio, l.Ratio, verdict(l.Ratio >= targetRatio), strings.Join(ratios, ", "),
-			l.Objects, r.ObjectKiB, r.Writers, middle.Put, middle.Copy, middle.Live)
-		if c := middle.CPU; c != nil {
-			fmt.Fprintf(w, "  CPU seconds of it\t\t\t\ts3mesh %.2f, stores %.2f, clients %.2f, of %.2f there were\n",
-				c.S3mesh, c.Stores, c.Client, middle.Live*float64(r.CPUs))
+		fmt.Fprintf(w, "  live ratio, %d stores\t>= %.1f\t%.2f\t%s\t", l.Sites, targetRatio, l.Ratio, verdict(l.Ratio >= targetRatio))
+		fmt.Fprintf(w, "of %s; %d x %d KiB by %d writers: put %.2f s + copy %.2f s, live %.2f s%s\n",
+			strings.Join(ratios, ", "), l.Objects, r.ObjectKiB, r.Writers, middle.Put, middle.Copy, middle.Live, middle.disturbance())
+		if live, alone := middle.CPU, middle.CPUAlone; live != nil && alone != nil {
+			fmt.Fprintf(w, "  CPU seconds, live (alone)\t\t\t\ts3mesh %.2f, stores %.2f (%.2f), clients %.2f (%.2f)\n",
+				live.S3mesh, live.Stores, alone.Stores, live.Client, alone.Client)
 		}
 	}
 }
 
 func (s storesReport) writeLatencyAndMemory(w io.Writer) {
 	if i := s.Idle; i != nil {
-		fmt.Fprintf(w, "  idle write to visible, p50\t<= %.0f ms\t%.1f ms\t%s\t%d writes, from the call of PUT; from its answer %.1f ms\n",
-			targetIdleP50, i.FromCall.P50, verdict(i.FromCall.P50 <= targetIdleP50), i.Writes, i.FromAnswer.P50)
+		fmt.Fprintf(w, "  idle write to visible, p50\t<= %.0f ms\t%.1f ms\t%s\t", targetIdleP50, i.FromCall.P50,
+			verdict(i.FromCall.P50 <= targetIdleP50))
+		fmt.Fprintf(w, "%d writes, from the call of PUT; from its answer %.1f ms\n", i.Writes, i.FromAnswer.P50)
 		fmt.Fprintf(w, "  idle write to visible, p99\t<= %.0f ms\t%.1f ms\t%s\tfrom its answer %.1f ms; longest %.1f ms\n",
 			targetIdleP99, i.FromCall.P99, verdict(i.FromCall.P99 <= targetIdleP99), i.FromAnswer.P99, i.FromCall.Max)
 	}
 	if m := s.Memory; m != nil {
-		fmt.Fprintf(w, "  memory above idle, %d MiB object\t<= %.0f MiB\t%.0f MiB\t%s\tidle %.0f, peak %.0f MiB; %.0f MiB/s, raw copy %.0f MiB/s\n",
-			m.ObjectMiB, targetMemory, m.Above, verdict(m.Above <= targetMemory), m.Idle, m.Peak, m.Replicate, m.RawCopy)
+		fmt.Fprintf(w, "  memory above idle, %d MiB object\t<= %.0f MiB\t%.0f MiB\t%s\t", m.ObjectMiB, targetMemory, m.Above,
+			verdict(m.Above <= targetMemory))
+		fmt.Fprintf(w, "idle %.0f, peak %.0f MiB; %.0f MiB/s, raw copy %.0f MiB/s\n", m.Idle, m.Peak, m.Replicate, m.RawCopy)
 	}
 }
 
@@ -144,8 +146,13 @@ func (s storesReport) writeRequests(w io.Writer) {
 		verdict(r.Fresh.perObject() <= targetPerObject), r.Fresh.list())
 	fmt.Fprintf(w, "  requests per echo\t0\t%.2f\t%s\t%d echoes; dedicated credentials: %t\n",
 		r.Fresh.perEcho(), verdict(r.Fresh.perEcho() == 0), r.Fresh.Echoes, r.Dedicated)
-	fmt.Fprintf(w, "  requests per overwrite at once\t\t%.2f\t\t%s; per echo %.2f\n", r.AtOnce.perObject(), r.AtOnce.list(), r.AtOnce.perEcho())
-	fmt.Fprintf(w, "  requests per overwrite later\t\t%.2f\t\t%s; per echo %.2f\n", r.Later.perObject(), r.Later.list(), r.Later.perEcho())
+	for _, x := range []struct {
+		when  string
+		count requestCount
+	}{{"at once", r.AtOnce}, {"later", r.Later}} {
+		fmt.Fprintf(w, "  requests per overwrite %s\t\t%.2f\t\t%s; per echo %.2f\n", x.when, x.count.perObject(), x.count.list(),
+			x.count.perEcho())
+	}
 }
 
 // list names the requests per object.

@@ -68,7 +68,7 @@ func (b *bench) requests(ctx context.Context, kind string, r *storesReport) (err
 		if i == 0 {
 			role = "source"
 		}
-		if through[s.name], err = counters.store(role, s.endpoint); err != nil {
+		if through[s.name], err = counters.store(ctx, role, s.endpoint); err != nil {
 			return err
 		}
 	}

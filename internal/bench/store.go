@@ -125,7 +125,7 @@ func startMinIO(ctx context.Context, cfg storeConfig) (*store, error) {
 		return nil, err
 	}
 	env := append(peer.Webhook(cfg.eventURL), "MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_1="+cfg.token)
-	endpoint, stop, err := peer.LaunchMinIO(cfg.dir, env...)
+	endpoint, stop, err := peer.LaunchMinIO(ctx, cfg.dir, env...)
 	if err != nil {
 		return nil, err
 	}

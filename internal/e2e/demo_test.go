@@ -71,6 +71,9 @@ func names(sites []*site) []string {
 	return all
 }
 
+// TestDemo uses one demo as its users do.
+//
+//nolint:tparallel // its parts share what was started, in this order
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t, newMachine(t))
@@ -79,13 +82,13 @@ func TestDemo(t *testing.T) {
 	t.Run("any region to all others", func(t *testing.T) { testAnyRegion(t, d) })
 	t.Run("odd keys", func(t *testing.T) { testOddKeys(t, d) })
 	t.Run("concurrent writes", func(t *testing.T) { testConcurrent(t, d) })
-	t.Run("aws command", func(t *testing.T) { testAWSCommand(t, d) })
 	t.Run("inspect", func(t *testing.T) { testInspect(t, d) })
 	d.settled(t, arrival)
 	d.noLetters(t)
 }
 
 func testHello(t *testing.T, d *demo) {
+	t.Helper()
 	if got, want := names(d.sites), []string{"us-east-1", "eu-west-2", "ap-northeast-1"}; !slices.Equal(got, want) {
 		t.Errorf("regions %q, want %q", got, want)
 	}
@@ -107,6 +110,7 @@ func testHello(t *testing.T, d *demo) {
 
 // testSamples: the sample pictures are in every region, and each arrival is told with its lag and a content check.
 func testSamples(t *testing.T, d *demo) {
+	t.Helper()
 	images := sample.Images()
 	for _, image := range images {
 		awaitObject(t, d.sites, image.Key, object{body: string(image.Data), contentType: image.ContentType})
@@ -131,6 +135,7 @@ func testSamples(t *testing.T, d *demo) {
 }
 
 func testAnyRegion(t *testing.T, d *demo) {
+	t.Helper()
 	for _, s := range d.sites {
 		key := "from/" + s.Name
 		o := object{body: "first, by " + s.Name, contentType: "image/x-toast; charset=utf-8",
@@ -149,12 +154,14 @@ func testAnyRegion(t *testing.T, d *demo) {
 	}
 }
 
-// testAWSCommand does with the stock command line what the demo tells its users to.
-func testAWSCommand(t *testing.T, d *demo) {
+// TestAWSCommand does with the stock command line what the demo tells its users to.
+func TestAWSCommand(t *testing.T) {
+	t.Parallel()
 	path, err := exec.LookPath("aws")
 	if err != nil {
 		t.Skip("the aws command is not installed")
 	}
+	d := startDemo(t, newMachine(t))
 	first, last := d.sites[0], d.sites[len(d.sites)-1]
 	run := func(s *site, args ...string) string {
 		cmd := exec.CommandContext(t.Context(), path, append([]string{"--region", s.Region, "--endpoint-url", s.Endpoint}, args...)...)
@@ -179,6 +186,7 @@ func testAWSCommand(t *testing.T, d *demo) {
 }
 
 func testInspect(t *testing.T, d *demo) {
+	t.Helper()
 	d.sites[1].mustPut(t, "inspected", text("x"))
 	awaitObject(t, d.sites, "inspected", text("x"))
 	in, code := d.inspect(t, "inspected")
@@ -194,6 +202,12 @@ func testInspect(t *testing.T, d *demo) {
 	if in, code := d.inspect(t, "never written"); code != 0 || !in.Agree || len(in.Winner) != 0 {
 		t.Errorf("a key that nobody holds: exit code %d, %+v", code, in)
 	}
+	checkTexts(t, d)
+}
+
+// checkTexts: what people read, without --json.
+func checkTexts(t *testing.T, d *demo) {
+	t.Helper()
 	if r := d.cli(t, "inspect", "inspected"); !strings.Contains(r.stdout, "All sites agree.") {
 		t.Errorf("inspect as text: %q", r.stdout)
 	}

@@ -36,11 +36,7 @@ func TestWrongCredentials(t *testing.T) {
 		t.Fatalf("%d dead letters, want %d", len(letters), keys)
 	}
 	for _, l := range letters {
-		if l.Link.Source != "alpha" || l.Link.Target != "beta" || l.Kind != "access_denied" || want[l.Event.Key] == "" ||
-			!strings.Contains(l.Remedy, "credentials") || l.Cause == "" || l.Attempts != 1 || l.ID == "" ||
-			l.First.IsZero() || l.Last.Before(l.First) {
-			t.Fatalf("dead letter %+v", l)
-		}
+		checkDenied(t, l, want)
 	}
 	checkLetterText(t, m, letters[0])
 	checkReplayFailsAgain(t, m, letters[0])
@@ -59,6 +55,16 @@ func TestWrongCredentials(t *testing.T) {
 	awaitListing(t, arrival, m.all(), "denied/", want)
 	m.settled(t, arrival, conf...)
 	m.noLetters(t, conf...)
+}
+
+// checkDenied: the letter tells of a key of want what is wrong on alpha->beta, when, and what to do.
+func checkDenied(t *testing.T, l letter, want map[string]string) {
+	t.Helper()
+	if l.Link.Source != "alpha" || l.Link.Target != "beta" || l.Kind != "access_denied" || want[l.Event.Key] == "" ||
+		!strings.Contains(l.Remedy, "credentials") || l.Cause == "" || l.Attempts != 1 || l.ID == "" ||
+		l.First.IsZero() || l.Last.Before(l.First) {
+		t.Fatalf("dead letter %+v", l)
+	}
 }
 
 func checkLetterText(t *testing.T, m *mesh, l letter) {

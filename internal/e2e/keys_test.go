@@ -31,6 +31,7 @@ func oddObject(key string) object {
 
 // testOddKeys writes every odd key in some region, and finds it in all of them, byte for byte.
 func testOddKeys(t *testing.T, d *demo) {
+	t.Helper()
 	const prefix = "odd/"
 	want := map[string]string{}
 	keys := oddKeys()
@@ -45,6 +46,8 @@ func testOddKeys(t *testing.T, d *demo) {
 	})
 	for _, key := range keys {
 		awaitObject(t, d.sites, key, oddObject(key))
+	}
+	for _, key := range []string{"odd/ space at both ends ", "odd/literal%2Bplus", keys[len(keys)-1]} {
 		if in, code := d.inspect(t, key); code != 0 || in.Key != key {
 			t.Errorf("inspect %q: exit code %d, %+v", key, code, in)
 		}

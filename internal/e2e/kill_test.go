@@ -65,7 +65,8 @@ func startBurst(t *testing.T, sites []*site) *burst {
 		b.group.Go(func() error {
 			for i := 0; stopped.Err() == nil; i++ {
 				key := fmt.Sprintf("burst/%d/%04d", w, i-i%3/2) // every third write is to the key before
-				if err := b.write(t.Context(), sites[w%len(sites)], key, fmt.Sprintf("%s: write %d", key, i)); err != nil {
+				// A write that was begun is finished: it does not end with stopped.
+				if err := b.write(context.WithoutCancel(stopped), sites[w%len(sites)], key, fmt.Sprintf("%s: write %d", key, i)); err != nil {
 					return err
 				}
 			}

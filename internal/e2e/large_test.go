@@ -108,7 +108,8 @@ func (s *site) uploadParts(t *testing.T, key string, id *string, body string, pa
 			t.Fatal(err)
 		}
 		// The SDK adds a CRC32 to each part, and S3 wants it told again.
-		done.Parts = append(done.Parts, types.CompletedPart{ETag: out.ETag, PartNumber: aws.Int32(number), ChecksumCRC32: out.ChecksumCRC32})
+		done.Parts = append(done.Parts, types.CompletedPart{ETag: out.ETag, PartNumber: aws.Int32(number),
+			ChecksumCRC32: out.ChecksumCRC32})
 		body = body[n:]
 	}
 	return done

@@ -18,6 +18,7 @@ func TestDemoEnds(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
 			m := newMachine(t)
 			d := startDemo(t, m, "--regions", "2")
 			if got := len(m.processes()); got != 3 {
@@ -49,6 +50,7 @@ func checkNothingLeft(t *testing.T, m *machine) {
 func TestDemoEndsAtWork(t *testing.T) {
 	t.Parallel()
 	t.Run("starting", func(t *testing.T) {
+		t.Parallel()
 		m := newMachine(t)
 		p := m.launch(t, 1, "demo", "--json")
 		eventually(t, startTimeout, "a region's process", func() error {
@@ -63,6 +65,7 @@ func TestDemoEndsAtWork(t *testing.T) {
 		checkNothingLeft(t, m)
 	})
 	t.Run("writes", func(t *testing.T) {
+		t.Parallel()
 		m := newMachine(t)
 		d := startDemo(t, m, "--regions", "2")
 		stopped := make(chan struct{})
@@ -228,6 +231,7 @@ func TestDemoRegions(t *testing.T) {
 		"mars,venus,io": {"mars", "venus", "io"},
 	} {
 		t.Run(flag, func(t *testing.T) {
+			t.Parallel()
 			d := startDemo(t, newMachine(t), "--regions", flag)
 			if got := names(d.sites); !slices.Equal(got, want) {
 				t.Errorf("regions %q, want %q", got, want)

@@ -220,7 +220,7 @@ func (m *machine) launch(t *testing.T, public int, args ...string) *process {
 	return p
 }
 
-// keep shows the end of what the process printed, and puts all of it into the test's artifact folder (go test -artifacts).
+// keep shows the end of what the process printed, and keeps all of it in a file where the test run was asked to.
 func (p *process) keep(t *testing.T, args []string, shown string) {
 	t.Helper()
 	const tail = 4000

@@ -10,6 +10,8 @@ import (
 )
 
 // TestMinIO replicates between two MinIO servers and a versitygw, configured as users do it.
+//
+//nolint:tparallel // its parts share what was started, in this order
 func TestMinIO(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t)
@@ -35,6 +37,7 @@ func TestMinIO(t *testing.T) {
 }
 
 func testMinIOWrites(t *testing.T, sites []*site) {
+	t.Helper()
 	for _, s := range sites {
 		o := object{body: "by " + s.Name, contentType: "image/x-toast", metadata: map[string]string{
 			"plain": "value", "toast": "crème brûlée 日本 🍞"}}
@@ -49,6 +52,7 @@ func testMinIOWrites(t *testing.T, sites []*site) {
 }
 
 func testMinIOKeys(t *testing.T, sites []*site) {
+	t.Helper()
 	keys := oddKeys()
 	inParallel(t, len(keys), 4, func(ctx context.Context, i int) error {
 		return sites[i%len(sites)].put(ctx, keys[i], oddObject(keys[i]))
@@ -60,6 +64,7 @@ func testMinIOKeys(t *testing.T, sites []*site) {
 
 // testMinIOConcurrent has all sites write the same keys at once, twice.
 func testMinIOConcurrent(t *testing.T, m *mesh) {
+	t.Helper()
 	const prefix = "contested/"
 	sites := m.all()
 	group, ctx := errgroup.WithContext(t.Context())
@@ -77,7 +82,7 @@ func testMinIOConcurrent(t *testing.T, m *mesh) {
 		t.Errorf("no longer equal: %v", err)
 	}
 	for i := range contested {
-		checkContested(t, m.machine, sites, contestedKey(prefix, i), "-c", m.file)
+		checkContested(t, sites, contestedKey(prefix, i))
 	}
 }
 
@@ -101,6 +106,7 @@ func sameListing(ctx context.Context, sites []*site, prefix string) error {
 
 // testUnstorable: an object that one store takes and another cannot becomes a dead letter at once.
 func testUnstorable(t *testing.T, m *mesh) {
+	t.Helper()
 	minio, versity := m.sites[0].site, m.sites[2].site
 	conf := []string{"-c", m.file}
 	minio.mustPut(t, "both/file", text("a file"))

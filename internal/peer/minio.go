@@ -19,7 +19,7 @@ const WebhookARN = "arn:minio:sqs::1:webhook"
 func MinIO(tb testing.TB, env ...string) Endpoint {
 	tb.Helper()
 	find(tb, "minio")
-	endpoint, stop, err := LaunchMinIO(tb.TempDir(), env...)
+	endpoint, stop, err := LaunchMinIO(tb.Context(), tb.TempDir(), env...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -32,19 +32,19 @@ func MinIO(tb testing.TB, env ...string) Endpoint {
 }
 
 // LaunchMinIO is [MinIO] for programs that are not tests: the server keeps its data under dir and runs until stop is
-// called. Without the binary the error is [ErrNotInstalled].
-func LaunchMinIO(dir string, env ...string) (endpoint Endpoint, stop func() error, err error) {
+// called. ctx bounds the start only. Without the binary the error is [ErrNotInstalled].
+func LaunchMinIO(ctx context.Context, dir string, env ...string) (endpoint Endpoint, stop func() error, err error) {
 	binary, err := lookUp("minio")
 	if err != nil {
 		return Endpoint{}, nil, err
 	}
-	address, err := FreeAddress()
+	address, err := FreeAddress(ctx)
 	if err != nil {
 		return Endpoint{}, nil, err
 	}
 	endpoint = Endpoint{URL: "http://" + address, Region: "us-east-1", AccessKey: "peer-root", SecretKey: "peer-secret"}
-	// The server ends with stop, and with no context.
-	cmd := exec.CommandContext(context.Background(), binary, "server", "--quiet", "--address", address, filepath.Join(dir, "data"))
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), binary, "server", "--quiet", "--address", address,
+		filepath.Join(dir, "data"))
 	cmd.Env = append([]string{
 		"HOME=" + dir,
 		"MINIO_ROOT_USER=" + endpoint.AccessKey,
@@ -52,7 +52,7 @@ func LaunchMinIO(dir string, env ...string) (endpoint Endpoint, stop func() erro
 		"MINIO_BROWSER=off",
 		"MINIO_UPDATE=off",
 	}, env...)
-	stop, err = launch(cmd, endpoint.URL+"/minio/health/live")
+	stop, err = launch(ctx, cmd, endpoint.URL+"/minio/health/live")
 	return endpoint, stop, err
 }
 

@@ -73,8 +73,8 @@ func moduleRoot() string {
 }
 
 // FreeAddress returns a loopback address that nothing listens on.
-func FreeAddress() (string, error) {
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func FreeAddress(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
@@ -82,7 +82,7 @@ func FreeAddress() (string, error) {
 }
 
 // launch runs cmd and returns once healthURL answers 200. stop kills it.
-func launch(cmd *exec.Cmd, healthURL string) (stop func() error, err error) {
+func launch(ctx context.Context, cmd *exec.Cmd, healthURL string) (stop func() error, err error) {
 	output := &tail{}
 	cmd.Stdout, cmd.Stderr = output, output
 	name := filepath.Base(cmd.Path)
@@ -99,14 +99,14 @@ func launch(cmd *exec.Cmd, healthURL string) (stop func() error, err error) {
 		}
 		return nil
 	}
-	if err := awaitHealthy(healthURL, exited); err != nil {
+	if err := awaitHealthy(ctx, healthURL, exited); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w\n%s", name, err, output), stop())
 	}
 	return stop, nil
 }
 
-func awaitHealthy(url string, exited <-chan error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+func awaitHealthy(ctx context.Context, url string, exited <-chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	poll := time.NewTicker(pollInterval)
