@@ -43,8 +43,8 @@ func start(t *testing.T) *process {
 	t.Helper()
 	p := &process{queue: memstore.NewQueue(set), log: &strings.Builder{}}
 	p.recorder = admin.NewRecorder(set.Links, slog.New(slog.NewTextHandler(p.log, nil)))
-	reporter := &admin.Reporter{Set: set, Version: "v1", Since: time.Now(), Served: []string{"eu"}, Queue: p.queue, Record: p.recorder,
-		Away: func(site string) bool { return site == "us" }, Now: time.Now}
+	reporter := &admin.Reporter{Set: set, Version: "v1", Since: time.Now(), Served: []string{"eu"}, Queue: p.queue,
+		Record: p.recorder, Away: func(site string) bool { return site == "us" }, Now: time.Now}
 	server := httptest.NewServer(admin.Handler(admin.Config{Token: token, Status: reporter.Status, Letters: p.queue.DeadLetters(),
 		Inspect: func(_ context.Context, key string) any { return map[string]string{"key": key} }, Regions: p}))
 	t.Cleanup(server.Close)
@@ -70,7 +70,8 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	l := s.Links[0]
-	if l.Link != link || l.Pending != 1 || l.Done != 1 || l.Failed != 1 || l.Retries != 1 || l.Bytes != 5 || l.LastError != "not yet" {
+	if l.Link != link || l.Pending != 1 || l.Done != 1 || l.Failed != 1 || l.Retries != 1 || l.Bytes != 5 ||
+		l.LastError != "not yet" {
 		t.Errorf("%+v", l)
 	}
 	if l.LagSeconds < 60 || l.LagSeconds > 70 {
@@ -129,7 +130,8 @@ func TestDeadLetters(t *testing.T) {
 	if err := p.client.Replay(ctx, ids[1]); s3mesh.KindOf(err) != s3mesh.KindNotFound {
 		t.Errorf("replayed twice: %v", err)
 	}
-	if page, err := p.client.DeadLetters(ctx, s3mesh.Link{Source: "eu", Target: "us"}, "", 10); err != nil || len(page.Letters) != 0 {
+	page, err := p.client.DeadLetters(ctx, s3mesh.Link{Source: "eu", Target: "us"}, "", 10)
+	if err != nil || len(page.Letters) != 0 {
 		t.Errorf("the other link: %v, %v", page, err)
 	}
 }

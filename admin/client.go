@@ -25,7 +25,8 @@ type Client struct {
 // Status returns the state of the process.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
-	return s, c.call(ctx, http.MethodGet, "/v1/status", &s)
+	err := c.call(ctx, http.MethodGet, "/v1/status", &s)
+	return s, err
 }
 
 // Inspect reads a key at every site into answer.
@@ -40,7 +41,8 @@ func (c *Client) DeadLetters(ctx context.Context, link s3mesh.Link, cursor strin
 		q.Set("link", link.String())
 	}
 	var page DeadLetterPage
-	return page, c.call(ctx, http.MethodGet, "/v1/dead-letters?"+q.Encode(), &page)
+	err := c.call(ctx, http.MethodGet, "/v1/dead-letters?"+q.Encode(), &page)
+	return page, err
 }
 
 // Replay puts a dead letter's event back on the queue, for its link only.

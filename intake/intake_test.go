@@ -33,7 +33,8 @@ func TestAnswers(t *testing.T) {
 		{"not a notification", "/v1/events/us", "Bearer " + token, `{"hello":1}`, nil, http.StatusBadRequest},
 		{"too large", "/v1/events/us", "Bearer " + token, strings.Repeat(" ", 2<<20), nil, http.StatusRequestEntityTooLarge},
 		{"not stored", "/v1/events/us", "Bearer " + token, message, stored, http.StatusServiceUnavailable},
-		{"never to be stored", "/v1/events/us", "Bearer " + token, message, &s3mesh.Error{Kind: s3mesh.KindInvalid}, http.StatusBadRequest},
+		{"never to be stored", "/v1/events/us", "Bearer " + token, message, &s3mesh.Error{Kind: s3mesh.KindInvalid},
+			http.StatusBadRequest},
 		{"another path", "/v1/else", "Bearer " + token, message, nil, http.StatusNotFound},
 	}
 	for _, tt := range tests {

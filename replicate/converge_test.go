@@ -65,7 +65,8 @@ func (m *model) clientWrite(t *rapid.T) {
 	if _, body, err := m.sites[site].bucket.Get(context.Background(), "k", s3mesh.ReadOptions{}); err == nil {
 		m.covered[read(t, body)] = true
 	}
-	_, err := m.sites[site].bucket.Application().Put(context.Background(), "k", fmt.Appendf(nil, "write %d", m.writes), s3mesh.Attributes{})
+	body := fmt.Appendf(nil, "write %d", m.writes)
+	_, err := m.sites[site].bucket.Application().Put(context.Background(), "k", body, s3mesh.Attributes{})
 	if err != nil {
 		t.Fatal(err)
 	}

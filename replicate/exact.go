@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"slices"
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/resolve"
@@ -65,8 +66,8 @@ func (r *Replicator) exact(ctx context.Context, key string, v s3mesh.Version) (s
 	if err != nil {
 		return v, err
 	}
-	for i := len(chain) - 1; i >= 0; i-- {
-		t := resolve.Native(chain[i].LastModified, base)
+	for _, entry := range slices.Backward(chain) {
+		t := resolve.Native(entry.LastModified, base)
 		base = &t
 	}
 	if base != nil {
@@ -113,26 +114,25 @@ func (r *Replicator) chain(ctx context.Context, origin s3mesh.Reader, key string
 // conflictDepth bounds how far down a history is searched for a version before two are called concurrent.
 const conflictDepth = 1000
 
-// classify tells a conflict from an ordinary overwrite: was winner written without knowledge of loser? The history of the
+// conflict tells a conflict from an ordinary overwrite: was winner written without knowledge of loser? The history of the
 // site that wrote winner has loser, or a replica of it, below winner if it was not. Only versions of different sites can be
 // concurrent, and only where versions are kept can it be told.
-func (r *Replicator) classify(ctx context.Context, key string, winner, loser s3mesh.Version, conflict, plain s3mesh.Result,
-) s3mesh.Result {
+func (r *Replicator) conflict(ctx context.Context, key string, winner, loser s3mesh.Version) bool {
 	origin, known := r.Readers[winner.Origin]
 	if !known || winner.Origin == loser.Origin || winner.VersionID == "" || loser.Deleted {
-		return plain
+		return false
 	}
 	depth, covered := 0, false
 	for entry, err := range origin.History(ctx, key) {
 		if err != nil {
 			r.Log.Warn("cannot tell whether two versions conflict", "key", key, "error", err)
-			return plain
+			return false
 		}
 		switch {
 		case entry.VersionID == winner.VersionID:
 			covered = true
 		case covered && entry.ETag == loser.ETag:
-			return plain
+			return false
 		}
 		if depth++; depth == conflictDepth {
 			break
@@ -140,5 +140,5 @@ func (r *Replicator) classify(ctx context.Context, key string, winner, loser s3m
 	}
 	r.Log.Warn("conflict: two sites wrote the key without knowledge of each other; the later one wins",
 		"key", key, "winner", winner, "loser", loser)
-	return conflict
+	return true
 }

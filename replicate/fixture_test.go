@@ -93,7 +93,7 @@ func (f *fixture) takeEvents() []s3mesh.Event {
 }
 
 // put writes as a client, and returns the event.
-func (f *fixture) put(t testing.TB, site, key, body string) s3mesh.Event {
+func (f *fixture) put(t *testing.T, site, key, body string) s3mesh.Event {
 	t.Helper()
 	_, err := f.sites[site].bucket.Application().Put(t.Context(), key, []byte(body),
 		s3mesh.Attributes{ContentType: "text/plain", Metadata: map[string]string{"note": "grüße"}})
@@ -111,7 +111,7 @@ func (f *fixture) carry(ctx context.Context, ev s3mesh.Event, target string) s3m
 }
 
 // body returns what a site holds under a key, or "" for nothing.
-func (f *fixture) body(t testing.TB, site, key string) string {
+func (f *fixture) body(t *testing.T, site, key string) string {
 	t.Helper()
 	_, body, err := f.sites[site].bucket.Get(t.Context(), key, s3mesh.ReadOptions{})
 	if err != nil {

@@ -67,16 +67,20 @@ func (g *Gate) bothReady(source, target circuitbreaker.CircuitBreaker[any]) bool
 	return false
 }
 
-// Leave tells how the work between the two ends went.
+// Leave tells how the work between the two ends went. An end of which that says nothing, because the work failed before it
+// got there, is tried again later if it was being probed.
 func (g *Gate) Leave(link s3mesh.Link, err error) {
-	failed := unreachableSite(link, err)
-	for name, breaker := range g.sites {
-		switch {
-		case name == failed:
-			breaker.RecordFailure()
-		case name == link.Source || name == link.Target:
+	site, unreachable := blamed(link, err)
+	for _, name := range []string{link.Source, link.Target} {
+		switch breaker := g.sites[name]; {
+		case err == nil, name == site && !unreachable:
 			breaker.RecordSuccess()
+		case name == site, !breaker.IsClosed():
+			breaker.RecordFailure()
 		}
+	}
+	if third, ok := g.sites[site]; ok && unreachable && site != link.Source && site != link.Target {
+		third.RecordFailure()
 	}
 }
 
@@ -86,14 +90,16 @@ func (g *Gate) Closed(site string) bool {
 	return ok && !breaker.IsClosed()
 }
 
-// unreachableSite names the site that err says could not be reached, or "".
-func unreachableSite(link s3mesh.Link, err error) string {
-	if err == nil || s3mesh.KindOf(err) != s3mesh.KindUnreachable {
-		return ""
+// blamed names the site that err came from, or "" when it says nothing of a site, and whether it could not be reached.
+func blamed(link s3mesh.Link, err error) (site string, unreachable bool) {
+	kind := s3mesh.KindOf(err)
+	if err == nil || kind == s3mesh.KindCanceled {
+		return "", false
 	}
+	unreachable = kind == s3mesh.KindUnreachable
 	var e *s3mesh.Error
 	if errors.As(err, &e) && e.Site != "" {
-		return e.Site
+		return e.Site, unreachable
 	}
-	return link.Target
+	return link.Target, unreachable
 }

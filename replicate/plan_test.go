@@ -51,7 +51,8 @@ func TestPlannerChoosesLanesAndDropsTheRest(t *testing.T) {
 
 // In a chain, the event of a replica is what carries it further.
 func TestPlannerKeepsEchoesOfAChain(t *testing.T) {
-	p, queue := planner(s3mesh.ReplicaSet{Name: "test", Sites: sites, Links: []s3mesh.Link{{Source: "ap", Target: "us"}, {Source: "us", Target: "eu"}}})
+	p, queue := planner(s3mesh.ReplicaSet{Name: "test", Sites: sites,
+		Links: []s3mesh.Link{{Source: "ap", Target: "us"}, {Source: "us", Target: "eu"}}})
 	if err := p.Accept(t.Context(), "us", []s3mesh.Event{{Key: "a/x", Principal: "AKIAMESH"}}); err != nil {
 		t.Fatal(err)
 	}

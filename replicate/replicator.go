@@ -150,7 +150,10 @@ func (r *Replicator) merge(ctx context.Context, out *s3mesh.Outcome) error {
 		out.Result = s3mesh.ResultInSync
 		return nil
 	case resolve.Superseded:
-		out.Result = r.classify(ctx, key, *target.version, *source.version, s3mesh.ResultConflictLost, s3mesh.ResultSuperseded)
+		out.Result = s3mesh.ResultSuperseded
+		if r.conflict(ctx, key, *target.version, *source.version) {
+			out.Result = s3mesh.ResultConflictLost
+		}
 		return nil
 	case resolve.Copy:
 		return r.overwrite(ctx, out, source, target)
@@ -165,14 +168,13 @@ func (r *Replicator) overwrite(ctx context.Context, out *s3mesh.Outcome, source 
 	if target.holdsObject() {
 		cond = s3mesh.IfMatch(target.object.ETag)
 	}
-	won := s3mesh.ResultReplicated
-	if target.version != nil {
-		won = r.classify(ctx, out.Task.Event.Key, *source.version, *target.version,
-			s3mesh.ResultConflictWon, s3mesh.ResultReplicated)
-	}
+	// Asked before the write: it may push the loser out of the history that is kept.
+	conflict := target.version != nil && r.conflict(ctx, out.Task.Event.Key, *source.version, *target.version)
 	if err := r.write(ctx, out, source, cond); err != nil {
 		return err
 	}
-	out.Result = won
+	if conflict {
+		out.Result = s3mesh.ResultConflictWon
+	}
 	return nil
 }

@@ -147,7 +147,7 @@ func (r *Replicator) copyParts(ctx context.Context, key string, source *openStat
 	if err != nil {
 		return s3mesh.Written{}, err
 	}
-	etags, err := r.putParts(ctx, key, source, upload, size)
+	etags, err := partCopy{r.Readers[source.site], source, key, upload}.run(ctx, size)
 	if err == nil {
 		var written s3mesh.Written
 		if written, err = upload.Complete(ctx, etags, in.Condition); err == nil {
@@ -183,18 +183,27 @@ func (r *Replicator) partSize(ctx context.Context, key string, source *openState
 	return max(defaultPart, (smallest+mib-1)/mib*mib), nil
 }
 
-func (r *Replicator) putParts(ctx context.Context, key string, source *openState, upload s3mesh.Upload, partSize int64) (
-	[]string, error) {
-	count := int((source.object.Size + partSize - 1) / partSize)
+// partCopy is the copying of one object into the parts of one upload.
+type partCopy struct {
+	reader s3mesh.Reader
+	source *openState
+	key    string
+	upload s3mesh.Upload
+}
+
+// run copies all parts and returns their ETags in order.
+func (c partCopy) run(ctx context.Context, partSize int64) ([]string, error) {
+	size := c.source.object.Size
+	count := int((size + partSize - 1) / partSize)
 	etags := make([]string, count)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelParts)
 	for i := range count {
 		offset := int64(i) * partSize
-		part := s3mesh.ByteRange{Offset: offset, Length: min(partSize, source.object.Size-offset)}
+		part := s3mesh.ByteRange{Offset: offset, Length: min(partSize, size-offset)}
 		group.Go(func() error {
 			return retryPart(ctx, func() (err error) {
-				etags[i], err = r.putPart(ctx, key, source, upload, i+1, part)
+				etags[i], err = c.part(ctx, i+1, part)
 				return err
 			})
 		})
@@ -202,18 +211,17 @@ func (r *Replicator) putParts(ctx context.Context, key string, source *openState
 	return etags, group.Wait()
 }
 
-func (r *Replicator) putPart(ctx context.Context, key string, source *openState, upload s3mesh.Upload, number int,
-	part s3mesh.ByteRange) (string, error) {
-	opt := pinned(source.object)
+func (c partCopy) part(ctx context.Context, number int, part s3mesh.ByteRange) (string, error) {
+	opt := pinned(c.source.object)
 	opt.Range = &part
-	_, body, err := r.Readers[source.site].Get(ctx, key, opt)
+	_, body, err := c.reader.Get(ctx, c.key, opt)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = body.Close() }() // only read from: nothing is lost
 	watched := &watchedBody{Reader: body}
-	etag, err := upload.PutPart(ctx, number, watched, part.Length)
-	return etag, watched.blame(source.site, key, err)
+	etag, err := c.upload.PutPart(ctx, number, watched, part.Length)
+	return etag, watched.blame(c.source.site, c.key, err)
 }
 
 // retryPart tries a part again where that may help, so that one reset connection does not cost the parts before it.
@@ -231,14 +239,19 @@ func retryPart(ctx context.Context, part func() error) error {
 }
 
 // bufferPool lends buffers of one size, so that bodies between GET and PUT cost no garbage.
-type bufferPool struct{ pool *sync.Pool }
-
-func newBufferPool(size int) bufferPool {
-	return bufferPool{&sync.Pool{New: func() any {
-		b := make([]byte, size)
-		return &b
-	}}}
+type bufferPool struct {
+	size int
+	pool *sync.Pool
 }
 
-func (p bufferPool) get() *[]byte  { return p.pool.Get().(*[]byte) }
+func newBufferPool(size int) bufferPool { return bufferPool{size, &sync.Pool{}} }
+
+func (p bufferPool) get() *[]byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, p.size)
+	return &b
+}
+
 func (p bufferPool) put(b *[]byte) { p.pool.Put(b) }

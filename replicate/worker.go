@@ -84,7 +84,7 @@ func (w *Worker) one(ctx, work context.Context, sub s3mesh.Subscription) bool {
 	stop := w.keepAlive(work, delivery)
 	if err := w.Gate.Enter(ctx, w.Link); err != nil {
 		stop()
-		w.settle(work, "give back", func(c context.Context) error { return delivery.Retry(c, 0) })
+		w.settle(work, "retry", func(c context.Context) error { return delivery.Retry(c, 0) })
 		return false
 	}
 	out := w.Replicator.Replicate(work, s3mesh.Task{
@@ -143,7 +143,7 @@ func (w *Worker) settle(ctx context.Context, what string, end func(context.Conte
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if err := end(ctx); err != nil {
-		w.Log.Warn("cannot "+what+" a delivery; it will come again", "link", w.Link, "lane", w.Lane, "error", err)
+		w.Log.Warn("cannot end a delivery; it will come again", "end", what, "link", w.Link, "lane", w.Lane, "error", err)
 		return false
 	}
 	return true

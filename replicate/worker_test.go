@@ -123,7 +123,8 @@ func TestPermanentFailureIsBuriedAtOnce(t *testing.T) {
 			t.Fatalf("%d letters, requests %v", len(letters), c.sites["eu"].takeCounts())
 		}
 		l := letters[0]
-		if l.Kind != s3mesh.KindUnstorable || l.Event.Key != "a" || l.Attempts != 1 || l.Remedy == "" || l.Cause == "" || l.First.IsZero() {
+		if l.Kind != s3mesh.KindUnstorable || l.Event.Key != "a" || l.Attempts != 1 || l.Remedy == "" || l.Cause == "" ||
+			l.First.IsZero() {
 			t.Errorf("%+v", l)
 		}
 		if b := c.backlog(t); b.Pending+b.InFlight != 0 {

@@ -44,8 +44,8 @@ func TestResolve(t *testing.T) {
 		{"multipart but exact, far apart", exactMultipart, new(plain("eu", 5000, false)), resolve.Superseded},
 		{"exact, source later within a second", version("eu", 100, 2, true), new(version("us", 100, 1, true)), resolve.Copy},
 		{"exact, target later within a second", version("us", 100, 1, true), new(version("eu", 100, 2, true)), resolve.Superseded},
-		{"exact, same time: the origin's name decides", version("us", 100, 1, true), new(version("eu", 100, 1, true)), resolve.Copy},
-		{"exact, same time, seen from the other side", version("eu", 100, 1, true), new(version("us", 100, 1, true)), resolve.Superseded},
+		{"exact, same time: the name decides", version("us", 100, 1, true), new(version("eu", 100, 1, true)), resolve.Copy},
+		{"the same from the other side", version("eu", 100, 1, true), new(version("us", 100, 1, true)), resolve.Superseded},
 	}
 	for _, tt := range tests {
 		if got := resolve.Resolve(tt.source, tt.target, skew); got != tt.want {

@@ -103,10 +103,11 @@ func leaveCard(c adminCard) (remove func() error, err error) {
 		return nil, err
 	}
 	return func() error {
-		if now, err := os.ReadFile(path); err != nil || string(now) != string(data) {
+		now, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && string(now) != string(data) {
 			return nil // another demo was started since
 		}
-		return os.Remove(path)
+		return errors.Join(err, os.Remove(path))
 	}, nil
 }
 

@@ -43,14 +43,16 @@ ready; every outcome follows as a line of JSON.`,
 		Args:    usage(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), g, o) },
 	}
-	cmd.Flags().StringVar(&o.data, "data", "", "keep everything in this folder across runs (default a temporary folder, removed)")
-	cmd.Flags().StringVar(&o.regions, "regions", strconv.Itoa(defaultRegions), "how many regions, or their names separated by commas")
-	cmd.AddCommand(newDemoRegion(g))
+	cmd.Flags().StringVar(&o.data, "data", "", "keep everything in this folder across runs (default: a temporary one, removed)")
+	cmd.Flags().StringVar(&o.regions, "regions", strconv.Itoa(defaultRegions),
+		"how many regions, or their names separated by commas")
+	cmd.AddCommand(newDemoRegion())
 	return cmd
 }
 
-func newDemoRegion(g *globals) *cobra.Command {
-	region := &cobra.Command{Use: "region", Short: "Take a region of the running demo down, or bring it back", Args: usage(cobra.NoArgs)}
+func newDemoRegion() *cobra.Command {
+	region := &cobra.Command{
+		Use: "region", Short: "Take a region of the running demo down, or bring it back", Args: usage(cobra.NoArgs)}
 	for _, action := range []struct{ name, short string }{
 		{"stop", "Take a region down; the others keep taking reads and writes"},
 		{"start", "Bring a region back; it catches up by itself"},
@@ -68,7 +70,8 @@ func newDemoRegion(g *globals) *cobra.Command {
 				return client.Region(cmd.Context(), args[0], action.name)
 			},
 		}
-		cmd.Flags().StringVar(&c.url, "admin", "", "the admin address of the demo, with its token in S3MESH_ADMIN_TOKEN (default the demo started last)")
+		cmd.Flags().StringVar(&c.url, "admin", "",
+			"the admin address of the demo, with its token in S3MESH_ADMIN_TOKEN (default the demo started last)")
 		region.AddCommand(cmd)
 	}
 	return region
@@ -179,7 +182,7 @@ func startDemo(ctx context.Context, g *globals, names []string, data string, log
 	if d.mesh, err = startMesh(ctx, mc); err != nil {
 		return nil, errors.Join(err, mc.intake.listener.Close(), mc.admin.listener.Close())
 	}
-	if err = d.folder.save(mc.admin.listener.Addr().String(), d.cluster); err != nil {
+	if err := d.folder.save(mc.admin.listener.Addr().String(), d.cluster); err != nil {
 		return nil, err
 	}
 	d.forget, err = leaveCard(adminCard{Admin: "http://" + mc.admin.listener.Addr().String(), Token: card.AdminToken})

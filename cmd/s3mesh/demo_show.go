@@ -212,8 +212,8 @@ func (s *show) uploadSamples(ctx context.Context) error {
 	first := card.Sites[0]
 	images := sample.Images()
 	s.printf("\nUploading %d pictures to %s:\n", len(images), first.Name)
-	client := s3.New(s3.Options{Region: first.Region, BaseEndpoint: aws.String(s.demo.cluster.endpoint(first.Name)), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(card.AccessKey, card.SecretKey, "")})
+	client := s3.New(s3.Options{Region: first.Region, BaseEndpoint: aws.String(s.demo.cluster.endpoint(first.Name)),
+		UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(card.AccessKey, card.SecretKey, "")})
 	for _, image := range images {
 		_, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: &first.Bucket, Key: &image.Key,
 			ContentType: &image.ContentType, Body: strings.NewReader(string(image.Data))})
@@ -270,7 +270,7 @@ func (s *show) welcome() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.g.print(hello, hello.text)
+	return s.g.write(hello, hello.text)
 }
 
 func (h demoHello) text(w io.Writer) {

@@ -98,7 +98,7 @@ func runDLQList(ctx context.Context, g *globals, o dlqOptions) error {
 	count := 0
 	err = eachLetter(ctx, client, link, func(l s3mesh.DeadLetter) error {
 		count++
-		return g.print(l, func(w io.Writer) { printLetter(w, l) })
+		return g.write(l, func(w io.Writer) { printLetter(w, l) })
 	})
 	if err == nil && !g.json {
 		fmt.Fprintf(g.out, "%d dead letters\n", count)

@@ -81,7 +81,8 @@ func newRoot(g *globals) *cobra.Command {
 	root.SetOut(g.out)
 	root.SetErr(g.err)
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "write JSON instead of text")
-	root.PersistentFlags().StringVar(&g.logLevel, "log-level", "", "what to log to stderr: debug, info, warn or error (default warn; demo error)")
+	root.PersistentFlags().StringVar(&g.logLevel, "log-level", "",
+		"what to log to stderr: debug, info, warn or error (default warn; demo error)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newDemo(g), newRun(g), newStatus(g), newInspect(g), newDLQ(g), newConfig(g))
 	g.noteBegin(root)
@@ -148,8 +149,8 @@ func remedy(err error) string {
 	}
 }
 
-// print writes value as one line of JSON, or has text written.
-func (g *globals) print(value any, text func(w io.Writer)) error {
+// write writes value as one line of JSON, or has text written.
+func (g *globals) write(value any, text func(w io.Writer)) error {
 	if g.json {
 		return json.NewEncoder(g.out).Encode(value)
 	}

@@ -95,7 +95,7 @@ func runRun(ctx context.Context, g *globals, o runOptions) error {
 		return errors.Join(err, mc.intake.listener.Close(), mc.admin.listener.Close())
 	}
 	hello := ready{true, cfg.Name, mc.served, len(cfg.Links), mc.intake.listener.Addr().String(), mc.admin.listener.Addr().String()}
-	if err := g.print(hello, hello.text); err != nil {
+	if err := g.write(hello, hello.text); err != nil {
 		log.Error("cannot write to stdout", "error", err)
 	}
 	<-ctx.Done()

@@ -18,7 +18,8 @@ func newStatus(g *globals) *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show every link: pending, in flight, done, failed, lag",
-		Long:    "Shows the sites and links of a running process. Lag is the age of the oldest write not yet at the target." + connectHelp,
+		Long: "Shows the sites and links of a running process. Lag is the age of the oldest write not yet at the target." +
+			connectHelp,
 		Example: "  s3mesh status\n  s3mesh status -c mesh.yaml --json",
 		Args:    usage(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g, c) },
@@ -36,7 +37,7 @@ func runStatus(ctx context.Context, g *globals, c connection) error {
 	if err != nil {
 		return err
 	}
-	return g.print(s, func(w io.Writer) { printStatus(w, s) })
+	return g.write(s, func(w io.Writer) { printStatus(w, s) })
 }
 
 func printStatus(w io.Writer, s admin.Status) {
@@ -77,7 +78,7 @@ func runInspect(ctx context.Context, g *globals, c connection, key string) error
 	if err := client.Inspect(ctx, key, &in); err != nil {
 		return err
 	}
-	if err := g.print(in, func(w io.Writer) { printInspection(w, in) }); err != nil {
+	if err := g.write(in, func(w io.Writer) { printInspection(w, in) }); err != nil {
 		return err
 	}
 	if !in.Agree {
