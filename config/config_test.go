@@ -209,8 +209,7 @@ func TestExampleShowsEveryField(t *testing.T) {
 			return
 		}
 		visited[typ] = true
-		for i := range typ.NumField() {
-			f := typ.Field(i)
+		for f := range typ.Fields() {
 			if !f.IsExported() {
 				continue
 			}

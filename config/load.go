@@ -66,8 +66,8 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 // validator.site.
 func defaults() *Config {
 	return &Config{
-		Intake: Intake{Listen: "127.0.0.1:9481"},
-		Admin:  Admin{Listen: "127.0.0.1:9480"},
+		Intake:      Intake{Listen: "127.0.0.1:9481"},
+		Admin:       Admin{Listen: "127.0.0.1:9480"},
 		Replication: DefaultReplication(),
 	}
 }

@@ -65,8 +65,7 @@ func onlyDocument(r *report, file *ast.File) (root ast.Node, ok bool) {
 // its message quotes.
 func addSyntaxFault(r *report, err error) {
 	message, pos, remedy := "cannot be parsed", position{}, syntaxRemedy
-	var e yaml.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[yaml.Error](err); ok {
 		message, _, _ = strings.Cut(e.GetMessage(), `"`)
 		message = strings.TrimRight(message, ": ")
 		tk := e.GetToken()
@@ -86,7 +85,7 @@ func tooDeep(tokens token.Tokens) *token.Token {
 		if tk.Position.Line != line {
 			line, onLine = tk.Position.Line, 0
 		}
-		switch tk.Type {
+		switch tk.Type { //nolint:exhaustive // only brackets open and close
 		case token.MappingStartType, token.SequenceStartType:
 			depth++
 		case token.MappingEndType, token.SequenceEndType:

@@ -185,10 +185,10 @@ func (a address) overlaps(b address) bool {
 
 func (v *validator) replication() {
 	r := v.config.Replication
-	v.between("replication.workers", r.Workers, 1, 1024)
-	v.between("replication.bulk_workers", r.BulkWorkers, 1, 1024)
-	v.between("replication.large_workers", r.LargeWorkers, 1, 1024)
-	v.between("replication.attempts", r.Attempts, 1, 1000)
+	v.upTo("replication.workers", r.Workers, 1024)
+	v.upTo("replication.bulk_workers", r.BulkWorkers, 1024)
+	v.upTo("replication.large_workers", r.LargeWorkers, 1024)
+	v.upTo("replication.attempts", r.Attempts, 1000)
 	// S3's limits for a part of a multipart upload and for a single write.
 	if r.LargeObject < 5<<20 || r.LargeObject > 5e9 {
 		v.invalid("replication.large_object", "is out of bounds", "choose a size from 5MiB to 5GB")
@@ -198,8 +198,8 @@ func (v *validator) replication() {
 	}
 }
 
-func (v *validator) between(path string, n, low, high int) {
-	if n < low || n > high {
-		v.invalid(path, "is out of bounds", fmt.Sprintf("choose a number from %d to %d", low, high))
+func (v *validator) upTo(path string, n, high int) {
+	if n < 1 || n > high {
+		v.invalid(path, "is out of bounds", fmt.Sprintf("choose a number from 1 to %d", high))
 	}
 }

@@ -79,8 +79,8 @@ func (l *lane) withdraw(e *entry) {
 func (l *lane) makeDue(e *entry) {
 	l.withdraw(e)
 	before := l.due.Back()
-	if before != nil && before.Value.(*entry).sequence > e.sequence { // redelivered: its place is near the front
-		for before = l.due.Front(); before != nil && before.Value.(*entry).sequence < e.sequence; {
+	if before != nil && entryAt(before).sequence > e.sequence { // redelivered: its place is near the front
+		for before = l.due.Front(); before != nil && entryAt(before).sequence < e.sequence; {
 			before = before.Next()
 		}
 		e.place = l.due.InsertBefore(e, before)
@@ -88,6 +88,12 @@ func (l *lane) makeDue(e *entry) {
 		e.place = l.due.PushBack(e)
 	}
 	l.dispatch()
+}
+
+// entryAt returns what a place of the due list holds.
+func entryAt(place *list.Element) *entry {
+	e, _ := place.Value.(*entry) // nothing else is ever put there
+	return e
 }
 
 // dueAfter makes e due again after d, unless it is removed or replaced before.
@@ -117,7 +123,7 @@ func (l *lane) dispatch() {
 		}
 		w := l.waiting[i]
 		l.waiting = slices.Delete(l.waiting, i, i+1)
-		e := l.due.Front().Value.(*entry)
+		e := entryAt(l.due.Front())
 		e.attempts++
 		l.dueAfter(e, l.q.AckWait)
 		w.sub.held++
