@@ -33,11 +33,16 @@ func Main() {
 
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	if err := serveRegion(os.Stdin, stdout, log); err != nil {
-		log.Error("region failed", "error", err.Error())
+		if !errors.Is(err, errReported) {
+			log.Error("region failed", "error", err.Error())
+		}
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
+
+// errReported is a failure that the parent has been told of.
+var errReported = errors.New("the region did not start")
 
 // serveRegion reads the order from in, serves it, writes the report to out, and returns when told to stop. When in ends
 // the parent is dead, and the process exits there and then.
@@ -61,7 +66,7 @@ func serveRegion(in io.Reader, out io.WriteCloser, log *slog.Logger) error {
 		return fmt.Errorf("report to the parent: %w", err)
 	}
 	if err != nil {
-		return err
+		return errReported
 	}
 	return s.wait(stop)
 }
