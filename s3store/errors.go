@@ -191,8 +191,8 @@ func (e *responseError) kind(r request) s3mesh.Kind {
 		return s3mesh.KindNotFound // a delete marker, asked for by its version ID
 	case reads && kind == s3mesh.KindUnstorable:
 		return s3mesh.KindNotFound // what cannot be there is not there
-	case r.op == opHead && e.Code == "" && e.status == http.StatusBadRequest && hasLongSegment(r.key):
-		return s3mesh.KindNotFound // the same, from versitygw
+	case r.op == opHead && e.Code == "" && e.status == http.StatusBadRequest && (hasLongSegment(r.key) || !isPlainPath(r.key)):
+		return s3mesh.KindNotFound // the same, from stores that keep objects as files
 	case !reads && e.Code == "NoSuchKey" && r.header.Get("If-Match") != "":
 		return s3mesh.KindPreconditionFailed // the key is gone
 	}
