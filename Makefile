@@ -41,7 +41,7 @@ endif
 .PHONY: lint
 lint: ## run golangci-lint (see make tools)
 	@[ -x "$(TOOLS)/golangci-lint" ] || { echo "golangci-lint is not installed; run: make tools" >&2; exit 1; }
-	golangci-lint run
+	golangci-lint run --allow-parallel-runners
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities (needs access to the Go vulnerability database)
