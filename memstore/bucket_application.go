@@ -3,6 +3,7 @@ package memstore
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"github.com/s3mesh/s3mesh"
 )
@@ -48,5 +49,21 @@ func (a Application) Delete(ctx context.Context, key string) error {
 	}
 	b.mu.Unlock()
 	b.announce(key, v, "")
+	return nil
+}
+
+// DeleteVersion removes one version for good. What was below it becomes current again if it was on top.
+func (a Application) DeleteVersion(ctx context.Context, key, versionID string) error {
+	b := a.bucket
+	if err := b.check(ctx, "DeleteObject", key); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	b.versions[key] = slices.DeleteFunc(b.versions[key], func(v version) bool { return v.id == versionID })
+	if len(b.versions[key]) == 0 {
+		delete(b.versions, key)
+	}
+	b.mu.Unlock()
+	b.announce(key, version{id: versionID, modified: b.now()}, "")
 	return nil
 }

@@ -9,13 +9,18 @@ import (
 )
 
 // decide resolves, and asks where the versions were written when the times at hand cannot tell.
-func (r *Replicator) decide(ctx context.Context, key string, source *openState, target state) (resolve.Decision, error) {
+func (r *Replicator) decide(ctx context.Context, task s3mesh.Task, source *openState, target state) (resolve.Decision, error) {
+	key := task.Event.Key
 	decision := resolve.Resolve(*source.version, target.version, r.MaxClockSkew)
 	if decision != resolve.NeedExact {
 		return decision, nil
 	}
 	if native(source.state) && target.version.Origin == source.site {
-		// The source was read after the target: what it holds natively was written on top of all that it ever gave away.
+		// The source was read after the target: what it holds natively was written on top of all that it ever gave away,
+		// unless what it gave away was then deleted by its version ID.
+		if task.Event.Type == s3mesh.EventRemoved {
+			return r.unlessRemoved(ctx, key, *target.version)
+		}
 		return resolve.Copy, nil
 	}
 	if native(target) && source.version.Origin == target.site {
@@ -34,6 +39,20 @@ func (r *Replicator) decide(ctx context.Context, key string, source *openState, 
 	}
 	source.version = &exactSource
 	return resolve.Resolve(exactSource, &exactTarget, r.MaxClockSkew), nil
+}
+
+// unlessRemoved decides for a source that holds another version than the one it gave to the target: when that one is gone
+// from its history, it was deleted there by its version ID, which is not propagated, and the target keeps it.
+func (r *Replicator) unlessRemoved(ctx context.Context, key string, given s3mesh.Version) (resolve.Decision, error) {
+	for entry, err := range r.Readers[given.Origin].History(ctx, key) {
+		if err != nil {
+			return 0, err
+		}
+		if entry.VersionID == given.VersionID {
+			return resolve.Copy, nil
+		}
+	}
+	return resolve.Superseded, nil
 }
 
 // native reports that a site holds a version of its own.

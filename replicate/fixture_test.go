@@ -71,7 +71,9 @@ func newFixture(options map[string]siteOptions) *fixture {
 	for name, site := range f.sites {
 		f.engines[name] = replicate.New(replicate.Config{
 			Target: name, Bucket: site, Readers: readers, MaxClockSkew: 2 * time.Second, LargeObject: 8 << 20, Echoes: f.echoes,
-			IgnoreEchoes: map[string]bool{"ap": true, "eu": true, "us": true}, Now: f.clock.now, Log: slog.New(slog.DiscardHandler),
+			IgnoreEchoes: map[string]bool{"ap": true, "eu": true, "us": true}, Now: f.clock.now,
+			Announce: func(_ context.Context, ev s3mesh.Event) error { f.take(ev); return nil },
+			Log:      slog.New(slog.DiscardHandler),
 		})
 	}
 	return f
@@ -95,13 +97,19 @@ func (f *fixture) takeEvents() []s3mesh.Event {
 // put writes as a client, and returns the event.
 func (f *fixture) put(t *testing.T, site, key, body string) s3mesh.Event {
 	t.Helper()
+	f.putAs(t, site, key, body, "text/plain")
+	events := f.takeEvents()
+	return events[len(events)-1]
+}
+
+// putAs writes as a client, and leaves the event.
+func (f *fixture) putAs(t *testing.T, site, key, body, contentType string) {
+	t.Helper()
 	_, err := f.sites[site].bucket.Application().Put(t.Context(), key, []byte(body),
-		s3mesh.Attributes{ContentType: "text/plain", Metadata: map[string]string{"note": "grüße"}})
+		s3mesh.Attributes{ContentType: contentType, Metadata: map[string]string{"note": "grüße"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := f.takeEvents()
-	return events[len(events)-1]
 }
 
 // carry carries an event over one link, as a first delivery in the live lane.

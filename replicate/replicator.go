@@ -32,8 +32,10 @@ type Config struct {
 	Echoes      *Echoes
 	// IgnoreEchoes names the source sites whose echoes carry nothing further: see [s3mesh.ReplicaSet.EchoesRedundant].
 	IgnoreEchoes map[string]bool
-	Now          func() time.Time
-	Log          *slog.Logger
+	// Announce makes an event of the target durable in its stream, for what no notification will tell of.
+	Announce func(ctx context.Context, ev s3mesh.Event) error
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Replicator carries tasks to one site. It writes to that site's bucket only, and only under a condition. It holds no
@@ -116,7 +118,7 @@ func (r *Replicator) copyUnseen(ctx context.Context, out *s3mesh.Outcome) (done 
 	case source.object.Size > smallObject:
 		return false, nil
 	}
-	err = r.write(ctx, out, source, s3mesh.IfAbsent())
+	_, err = r.write(ctx, out, source, s3mesh.IfAbsent())
 	if changedMeanwhile(err) {
 		return false, nil
 	}
@@ -141,20 +143,20 @@ func (r *Replicator) merge(ctx context.Context, out *s3mesh.Outcome) error {
 		out.Result = s3mesh.ResultSourceGone
 		return nil
 	}
-	decision, err := r.decide(ctx, key, source, target)
+	decision, err := r.decide(ctx, out.Task, source, target)
 	if err != nil {
 		return err
 	}
 	switch decision {
 	case resolve.InSync:
 		out.Result = s3mesh.ResultInSync
-		return nil
+		return r.resumeRecheck(ctx, out, target)
 	case resolve.Superseded:
 		out.Result = s3mesh.ResultSuperseded
 		if r.conflict(ctx, key, *target.version, *source.version) {
 			out.Result = s3mesh.ResultConflictLost
 		}
-		return nil
+		return r.resumeRecheck(ctx, out, target)
 	case resolve.Copy:
 		return r.overwrite(ctx, out, source, target)
 	default:
@@ -170,11 +172,15 @@ func (r *Replicator) overwrite(ctx context.Context, out *s3mesh.Outcome, source 
 	}
 	// Asked before the write: it may push the loser out of the history that is kept.
 	conflict := target.version != nil && r.conflict(ctx, out.Task.Event.Key, *source.version, *target.version)
-	if err := r.write(ctx, out, source, cond); err != nil {
+	written, err := r.write(ctx, out, source, cond)
+	if err != nil {
 		return err
 	}
 	if conflict {
 		out.Result = s3mesh.ResultConflictWon
 	}
-	return nil
+	if !target.holdsObject() {
+		return nil
+	}
+	return r.recheck(ctx, out, r.holding(*source.version, written), target.object.VersionID)
 }

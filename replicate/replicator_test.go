@@ -81,7 +81,7 @@ func TestOverwriteReplicates(t *testing.T) {
 	}
 }
 
-func TestOverwriteOfAKnownKeyCostsThreeRequests(t *testing.T) {
+func TestOverwriteOfAKnownKeyCostsFourRequests(t *testing.T) {
 	f := newFixture(nil)
 	want(t, f.carry(t.Context(), f.put(t, "us", "a", "one"), "eu"), s3mesh.ResultReplicated)
 	f.sites["us"].takeCounts()
@@ -89,7 +89,7 @@ func TestOverwriteOfAKnownKeyCostsThreeRequests(t *testing.T) {
 	f.clock.advance(time.Minute)
 	want(t, f.carry(t.Context(), f.put(t, "us", "a", "two"), "eu"), s3mesh.ResultReplicated)
 	wantRequests(t, f, "us", map[string]int{"GET": 1})
-	wantRequests(t, f, "eu", map[string]int{"HEAD": 1, "PUT": 1})
+	wantRequests(t, f, "eu", map[string]int{"HEAD": 1, "PUT": 1, "LIST": 1})
 }
 
 func TestRepeatedAndLateEventsWriteNothing(t *testing.T) {
@@ -142,6 +142,59 @@ func TestRacingClientAtTheTargetSurvives(t *testing.T) {
 		t.Errorf("result %s, %v", out.Result, out.Err)
 	}
 	if got := f.body(t, "eu", "a"); got != "newer" {
+		t.Errorf("eu holds %q", got)
+	}
+}
+
+// S3 compares ETags: a client that writes the same bytes with other metadata between the look and the write is not noticed by
+// the condition. Its write is put on top again, and reaches everybody.
+func TestRacingClientWithTheSameBytesSurvives(t *testing.T) {
+	for _, failing := range []bool{false, true} {
+		f := newFixture(nil)
+		want(t, f.carry(t.Context(), f.put(t, "us", "a", "same"), "eu"), s3mesh.ResultReplicated)
+		f.clock.advance(time.Minute)
+		second := f.put(t, "us", "a", "same")
+		f.clock.advance(time.Minute)
+		f.sites["eu"].once("PUT", func() { f.putAs(t, "eu", "a", "same", "text/newer") })
+		if failing { // the first attempt ends right after its write
+			f.sites["eu"].on("LIST", func() error { return fault(s3mesh.KindUnreachable, "eu") })
+		}
+		out := f.carry(t.Context(), second, "eu")
+		if failing {
+			want(t, out, s3mesh.ResultRetry)
+			f.sites["eu"].on("LIST", nil)
+			again := s3mesh.Task{Link: out.Task.Link, Lane: s3mesh.LaneLive, Event: second, Attempt: 2}
+			out = f.engines["eu"].Replicate(t.Context(), again)
+		}
+		want(t, out, s3mesh.ResultConflictLost)
+		for _, ev := range f.takeEvents() {
+			for _, link := range f.set.From(ev.Site) {
+				if out := f.carry(t.Context(), ev, link.Target); out.Err != nil {
+					t.Fatal(out.Err)
+				}
+			}
+		}
+		for name, site := range f.sites {
+			obj, err := site.Head(t.Context(), "a", s3mesh.ReadOptions{})
+			if err != nil || obj.Attributes.ContentType != "text/newer" {
+				t.Errorf("failing %v: %s holds %q, %v", failing, name, obj.Attributes.ContentType, err)
+			}
+		}
+	}
+}
+
+// Deleting a version by its ID at one site neither deletes nor rolls back anything elsewhere.
+func TestVersionDeletedByIDRollsNothingBack(t *testing.T) {
+	f := newFixture(nil)
+	want(t, f.carry(t.Context(), f.put(t, "us", "a", "one"), "eu"), s3mesh.ResultReplicated)
+	second := f.put(t, "us", "a", "two")
+	want(t, f.carry(t.Context(), second, "eu"), s3mesh.ResultReplicated)
+	if err := f.sites["us"].bucket.Application().DeleteVersion(t.Context(), "a", second.VersionID); err != nil {
+		t.Fatal(err)
+	}
+	events := f.takeEvents()
+	want(t, f.carry(t.Context(), events[len(events)-1], "eu"), s3mesh.ResultSuperseded)
+	if got := f.body(t, "eu", "a"); got != "two" {
 		t.Errorf("eu holds %q", got)
 	}
 }

@@ -32,7 +32,8 @@ const (
 )
 
 // write makes the source's version the target's, under the condition, stamped as a replica.
-func (r *Replicator) write(ctx context.Context, out *s3mesh.Outcome, source *openState, cond s3mesh.Condition) error {
+func (r *Replicator) write(ctx context.Context, out *s3mesh.Outcome, source *openState, cond s3mesh.Condition) (
+	s3mesh.Written, error) {
 	key := out.Task.Event.Key
 	attr := source.object.Attributes
 	attr.Metadata = maps.Clone(attr.Metadata)
@@ -47,11 +48,11 @@ func (r *Replicator) write(ctx context.Context, out *s3mesh.Outcome, source *ope
 	defer func() { ended(written) }()
 	w, err := r.transfer(ctx, key, source, s3mesh.PutInput{Size: source.object.Size, Attributes: attr, Condition: cond})
 	if err != nil {
-		return err
+		return w, err
 	}
 	written = &w
 	out.Source, out.Bytes, out.Result = source.version, source.object.Size, s3mesh.ResultReplicated
-	return nil
+	return w, nil
 }
 
 func (r *Replicator) transfer(ctx context.Context, key string, source *openState, in s3mesh.PutInput) (s3mesh.Written, error) {
