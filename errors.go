@@ -43,7 +43,7 @@ var kinds = [...]struct {
 	KindAccessDenied:       {"access_denied", false, "check the site's credentials and the bucket's policy, then replay the dead letters"},
 	KindNoSuchBucket:       {"no_such_bucket", false, "create the bucket or correct its name in the configuration, then replay the dead letters"},
 	KindInvalid:            {"invalid", false, "correct the request or message named in the cause"},
-	KindUnstorable:         {"unstorable", false, "rename the object at the source: the target cannot hold this key or metadata"},
+	KindUnstorable:         {"unstorable", false, "rename the object or shorten its metadata at the source: the target cannot hold them"},
 	KindTooLarge:           {"too_large", false, "the target's limit is below this object's size"},
 	KindUnsupported:        {"unsupported", false, "the store lacks this operation; see docs/stores.md"},
 	KindCorrupted:          {"corrupted", true, "the bytes were damaged or cut off on the way; tried again"},

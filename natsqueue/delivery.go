@@ -29,7 +29,8 @@ func nak(after time.Duration) []byte {
 // unreadPause is how long an event that can neither be read nor buried waits before it is tried again.
 const unreadPause = time.Minute
 
-// delivery is one message handed out. Every answer is confirmed by the server before the method returns.
+// delivery is one message handed out. Every answer but an acknowledgement is confirmed by the server before the method
+// returns.
 type delivery struct {
 	sub     *subscription
 	message *nats.Msg
@@ -55,10 +56,13 @@ func (d *delivery) Event() s3mesh.Event { return d.event }
 // Attempt implements s3mesh.Delivery. A delivery that a subscription handed back unseen when it was closed counts too.
 func (d *delivery) Attempt() int { return d.attempt }
 
-// Ack implements s3mesh.Delivery.
-func (d *delivery) Ack(ctx context.Context) error {
+// Ack implements s3mesh.Delivery. It is not confirmed: when it is lost with the connection, the event comes again.
+func (d *delivery) Ack(context.Context) error {
 	defer d.end()
-	return d.tell(ctx, "Ack", acknowledge)
+	if err := d.sub.q.conn.Publish(d.message.Reply, acknowledge); err != nil {
+		return &s3mesh.Error{Kind: kindOf(err), Op: "Ack", Site: d.sub.link.Source, Key: d.event.Key, Err: err}
+	}
+	return nil
 }
 
 // Retry implements s3mesh.Delivery.

@@ -23,6 +23,9 @@ var kindsOfErrors = []struct {
 	{context.Canceled, s3mesh.KindCanceled},
 	{context.DeadlineExceeded, s3mesh.KindUnreachable},
 	{syscall.EWOULDBLOCK, s3mesh.KindConflict}, // the directory is locked
+	{syscall.ENOSPC, s3mesh.KindThrottled},
+	{syscall.EDQUOT, s3mesh.KindThrottled},
+	{errJournalFull, s3mesh.KindThrottled},
 	{syscall.ENOTDIR, s3mesh.KindInvalid},
 	{fs.ErrNotExist, s3mesh.KindInvalid},
 	{fs.ErrPermission, s3mesh.KindAccessDenied},
@@ -43,6 +46,7 @@ var kindsOfErrors = []struct {
 	{nats.ErrPermissionViolation, s3mesh.KindAccessDenied},
 	{nats.ErrMaxPayload, s3mesh.KindTooLarge},
 	{jetstream.ErrNoStreamResponse, s3mesh.KindUnreachable},
+	{jetstream.ErrTooManyStalledMsgs, s3mesh.KindUnreachable}, // it answers none of them
 	{jetstream.ErrAsyncPublishTimeout, s3mesh.KindUnreachable},
 	{jetstream.ErrJetStreamNotEnabled, s3mesh.KindUnsupported},
 	{jetstream.ErrJetStreamNotEnabledForAccount, s3mesh.KindUnsupported},
@@ -54,15 +58,12 @@ var kindsOfErrors = []struct {
 
 // kindsOfCodes maps JetStream's own error codes that the client has no error for.
 var kindsOfCodes = map[jetstream.ErrorCode]s3mesh.Kind{
-	10023: s3mesh.KindThrottled,   // insufficient resources
-	10028: s3mesh.KindThrottled,   // memory limit
-	10047: s3mesh.KindThrottled,   // storage limit
-	10052: s3mesh.KindInvalid,     // bad stream configuration
-	10054: s3mesh.KindTooLarge,    // message exceeds maximum
-	10077: s3mesh.KindThrottled,   // store failed, as on a full disk
-	10174: s3mesh.KindUnsupported, // atomic publish is disabled: somebody else's stream
-	10176: s3mesh.KindUnreachable, // atomic publish is incomplete: the connection was lost half way
-	10210: s3mesh.KindThrottled,   // too many atomic publishes at once
+	10023: s3mesh.KindThrottled, // insufficient resources
+	10028: s3mesh.KindThrottled, // memory limit
+	10047: s3mesh.KindThrottled, // storage limit
+	10052: s3mesh.KindInvalid,   // bad stream configuration
+	10054: s3mesh.KindTooLarge,  // message exceeds maximum
+	10077: s3mesh.KindThrottled, // store failed, as on a full disk
 }
 
 func kindOf(err error) s3mesh.Kind {

@@ -43,7 +43,7 @@ func victim(dir string) {
 		go func() {
 			for i := 0; ; i++ {
 				var events []s3mesh.Event
-				for j := range 1 + i%4*10 { // single messages, and atomic batches
+				for j := range 1 + i%4*10 { // one at a time, and many
 					events = append(events, s3mesh.Event{Site: "a", Key: fmt.Sprintf("%s/%d/%d/%d", os.Getenv(victimRound), p, i, j)})
 				}
 				must(q.Publish(ctx, s3mesh.LaneLive, events...))

@@ -46,8 +46,7 @@ func (q *Queue) keepLetter(ctx context.Context, l letterEnvelope, hash string) e
 	if err != nil {
 		return err
 	}
-	_, err = q.js.PublishMsg(ctx, &nats.Msg{Subject: q.names.letter(l.Letter.Link, hash), Data: data})
-	return err
+	return q.keep(ctx, []*nats.Msg{{Subject: q.names.letter(l.Letter.Link, hash), Data: data}})
 }
 
 func (l letters) stream(ctx context.Context) (jetstream.Stream, error) {
@@ -134,11 +133,23 @@ func (l letters) Replay(ctx context.Context, id string) error {
 	if err := l.republish(ctx, link, raw); err != nil {
 		return err
 	}
-	// Only this very letter is removed: one buried meanwhile has another sequence.
-	if err := stream.DeleteMsg(ctx, sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return failed("Replay", link.Source, err)
+	return failed("Replay", link.Source, l.remove(ctx, stream, raw))
+}
+
+// remove removes this very letter: one buried meanwhile has another sequence.
+func (l letters) remove(ctx context.Context, stream jetstream.Stream, raw *jetstream.RawStreamMsg) error {
+	if e := l.q.embedded; e != nil {
+		gone, err := e.journal.append(appendRecord(nil, recordRemove, raw.Subject, raw.Data))
+		if err != nil {
+			return err
+		}
+		defer e.journal.release(gone)
 	}
-	return nil
+	err := stream.DeleteMsg(ctx, raw.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (l letters) republish(ctx context.Context, link s3mesh.Link, raw *jetstream.RawStreamMsg) error {

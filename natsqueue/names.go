@@ -34,6 +34,12 @@ func (s subjects) filters(link s3mesh.Link, lane s3mesh.Lane) []string {
 	return []string{s.event(lane, link.Source, "", "*"), s.event(lane, link.Source, link.Target, "*")}
 }
 
+// site returns the site that a subject names.
+func (s subjects) site(subject string) string {
+	site, _, _ := strings.Cut(strings.TrimPrefix(subject, s.set+"."), ".")
+	return site
+}
+
 // letter returns the subject of a dead letter. The zero link's is the filter for all.
 func (s subjects) letter(link s3mesh.Link, hash string) string {
 	if link == (s3mesh.Link{}) {

@@ -7,8 +7,17 @@ import (
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/s3mesh/s3mesh"
+)
+
+const (
+	// maxGroup and maxGroupBytes bound what one call of Publish has under way at a time.
+	maxGroup      = 1000
+	maxGroupBytes = 1 << 20
+	// headerRoom is left free of the server's largest payload for headers.
+	headerRoom = 256
 )
 
 // Publish implements s3mesh.Queue. An event without a key, of an unknown site or with a key that is not UTF-8 is
@@ -19,30 +28,79 @@ func (q *Queue) Publish(ctx context.Context, lane s3mesh.Lane, events ...s3mesh.
 	if err := checkLane(lane); err != nil {
 		return invalid("Publish", "", err)
 	}
-	bySite := map[string][]*nats.Msg{}
+	messages := make([]*nats.Msg, 0, len(events))
 	for _, e := range events {
 		m, err := q.message(lane, e)
 		if err != nil {
 			return err
 		}
-		bySite[e.Site] = append(bySite[e.Site], m)
+		messages = append(messages, m)
 	}
 	if err := q.enter(); err != nil {
 		return failed("Publish", "", err)
 	}
 	defer q.calls.Done()
-	var waiting []*write
-	for site, messages := range bySite {
-		waiting = append(waiting, q.writers[site].submit(ctx, messages)...)
+	if err := ctx.Err(); err != nil {
+		return failed("Publish", "", err)
 	}
-	var errs []error
-	for _, w := range waiting {
-		if err := w.wait(ctx); err != nil {
-			errs = append(errs, err)
+	for len(messages) > 0 {
+		n := fitting(messages)
+		if err := q.keep(ctx, messages[:n]); err != nil {
+			return failed("Publish", q.names.site(messages[0].Subject), err)
+		}
+		messages = messages[n:]
+	}
+	return nil
+}
+
+// fitting returns how many of the messages go together: at least one.
+func fitting(messages []*nats.Msg) int {
+	size := 0
+	for i, m := range messages {
+		if size += len(m.Data); i > 0 && (i == maxGroup || size > maxGroupBytes) {
+			return i
 		}
 	}
-	if len(errs) > 0 {
-		return errs[0]
+	return len(messages)
+}
+
+// keep returns nil once the messages are durable and in their streams: with the embedded server, the journal makes them
+// durable, and the server does not sync them.
+func (q *Queue) keep(ctx context.Context, messages []*nats.Msg) error {
+	if q.embedded != nil {
+		var records []byte
+		for _, m := range messages {
+			records = appendRecord(records, recordPut, m.Subject, m.Data)
+		}
+		kept, err := q.embedded.journal.append(records)
+		if err != nil {
+			return err
+		}
+		defer q.embedded.journal.release(kept)
+	}
+	return q.send(ctx, messages)
+}
+
+// send publishes to JetStream, and waits for all answers.
+func (q *Queue) send(ctx context.Context, messages []*nats.Msg) error {
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
+	futures := make([]jetstream.PubAckFuture, 0, len(messages))
+	for _, m := range messages {
+		future, err := q.js.PublishMsgAsync(m, jetstream.WithStallWait(requestTimeout))
+		if err != nil {
+			return err
+		}
+		futures = append(futures, future)
+	}
+	for _, future := range futures {
+		select {
+		case <-future.Ok():
+		case err := <-future.Err():
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return nil
 }

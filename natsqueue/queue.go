@@ -24,13 +24,11 @@ type Queue struct {
 	embedded *embedded // nil with an external server
 	conn     *nats.Conn
 	js       jetstream.JetStream
-	writers  map[string]*writer // by site
 
 	mu     sync.Mutex
 	closed bool
 	subs   map[*subscription]struct{}
 	calls  sync.WaitGroup // publishes under way
-	stop   context.CancelFunc
 }
 
 var _ s3mesh.Queue = (*Queue)(nil)
@@ -45,21 +43,9 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, invalid("Open", "", err)
 	}
-	base, stop := context.WithCancel(context.Background())
-	q := &Queue{
-		cfg:     cfg,
-		names:   subjects{cfg.Set.Name},
-		writers: map[string]*writer{},
-		subs:    map[*subscription]struct{}{},
-		stop:    stop,
-	}
+	q := &Queue{cfg: cfg, names: subjects{cfg.Set.Name}, subs: map[*subscription]struct{}{}}
 	if err := q.open(ctx); err != nil {
 		return nil, errors.Join(failed("Open", "", err), q.shutdown(context.WithoutCancel(ctx)))
-	}
-	for _, site := range cfg.Set.Sites {
-		w := newWriter(q, site.Name)
-		q.writers[site.Name] = w
-		go w.run(base)
 	}
 	return q, nil
 }
@@ -73,10 +59,21 @@ func (q *Queue) open(ctx context.Context) (err error) {
 	if err := q.connect(); err != nil {
 		return err
 	}
-	if q.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
+	q.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(requestTimeout),
+		jetstream.WithPublishAsyncTimeout(requestTimeout))
+	if err != nil {
 		return err
 	}
-	return q.createStreams(ctx)
+	if err := q.createStreams(ctx); err != nil {
+		return err
+	}
+	if q.embedded == nil {
+		return nil
+	}
+	if err := q.recover(ctx); err != nil {
+		return fmt.Errorf("recovery of the event journal: %w", err)
+	}
+	return q.embedded.recovered()
 }
 
 // Close lets publishes under way finish, hands back deliveries that no caller has taken, and disconnects; an embedded
@@ -105,12 +102,8 @@ func (q *Queue) Close(ctx context.Context) error {
 	return failed("Close", "", errors.Join(append(errs, q.shutdown(ctx))...))
 }
 
-// shutdown stops the writers, the connection and the embedded server, as far as they were started.
+// shutdown stops the connection and the embedded server, as far as they were started.
 func (q *Queue) shutdown(ctx context.Context) error {
-	q.stop()
-	for _, w := range q.writers {
-		<-w.done
-	}
 	if q.conn != nil {
 		q.conn.Close()
 	}

@@ -13,12 +13,18 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-const startTimeout = time.Minute // recovery of a large store reads all of its blocks
+const (
+	startTimeout = time.Minute // recovery of a large store reads all of its blocks
+	journalDir   = "journal"   // beside the server's own
+)
 
 // embedded is the server in this process. It listens on no port.
 type embedded struct {
-	server *server.Server
-	lock   *os.File
+	server   *server.Server
+	lock     *os.File
+	files    *storeSync
+	leftover leftover
+	journal  *journal // nil until what an earlier process left is recovered
 }
 
 // startEmbedded starts a server on dir, which it locks: the server itself does not, and two of them would destroy the data.
@@ -30,19 +36,22 @@ func startEmbedded(cfg Config) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
+	e := &embedded{lock: lock, files: newStoreSync(filepath.Join(cfg.Dir, server.JetStreamStoreDir))}
+	if err := e.prepare(cfg); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	srv, err := server.NewServer(&server.Options{
 		ServerName: "s3mesh-" + cfg.Set.Name,
 		DontListen: true,
 		NoSigs:     true,
 		JetStream:  true,
 		StoreDir:   cfg.Dir,
-		SyncAlways: true,
 	})
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	srv.SetLoggerV2(serverLog{cfg.Log}, false, false, false)
-	e := &embedded{server: srv, lock: lock}
+	e.server = srv
 	srv.Start()
 	if !srv.ReadyForConnections(startTimeout) || !srv.JetStreamEnabled() {
 		return nil, errors.Join(errors.New("the embedded server did not start: see its log"), e.stop(context.Background()))
@@ -50,13 +59,40 @@ func startEmbedded(cfg Config) (*embedded, error) {
 	return e, nil
 }
 
-// stop shuts the server down, and unlocks the directory once it has let go of it.
+// prepare looks for what an unclean end has left, before the server reads its files.
+func (e *embedded) prepare(cfg Config) (err error) {
+	if e.leftover, err = findLeftover(filepath.Join(cfg.Dir, journalDir), cfg.Log); err != nil {
+		return err
+	}
+	if e.leftover.powerLost {
+		cfg.Log.Info("the event stream was not closed before the machine went down: recovering it from the journal")
+		if err := e.files.forgetUnsynced(); err != nil {
+			return err
+		}
+	}
+	return e.leftover.begin()
+}
+
+// recovered starts the journal afresh, once the streams exist and all of the old one has been published.
+func (e *embedded) recovered() error {
+	if err := e.files.everything(); err != nil {
+		return err
+	}
+	if err := removeSegments(e.leftover.dir); err != nil {
+		return err
+	}
+	e.journal = newJournal(e.leftover.dir, e.leftover.log, e.files.messages)
+	go e.journal.run()
+	return nil
+}
+
+// stop shuts the server down, syncs its files, and unlocks the directory.
 func (e *embedded) stop(ctx context.Context) error {
 	stopped := make(chan error, 1)
 	go func() {
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
-		stopped <- e.lock.Close()
+		stopped <- errors.Join(e.finish(), e.lock.Close())
 	}()
 	select {
 	case err := <-stopped:
@@ -64,6 +100,20 @@ func (e *embedded) stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// finish removes the journal, unless it is needed still.
+func (e *embedded) finish() error {
+	if e.journal == nil {
+		return nil
+	}
+	if err := errors.Join(e.journal.close(), e.files.everything()); err != nil {
+		return err
+	}
+	if err := removeSegments(e.leftover.dir); err != nil {
+		return err
+	}
+	return removeMark(e.leftover.dir)
 }
 
 // lockDir holds dir for this process until the file is closed; the kernel lets go of it when the process dies.

@@ -71,15 +71,14 @@ func (q *Queue) createConsumers(ctx context.Context, stream jetstream.Stream, wa
 
 func (q *Queue) streamConfig(site string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:               q.names.stream(site),
-		Description:        "s3mesh: events of site " + site,
-		Subjects:           []string{q.names.all(site)},
-		Retention:          jetstream.InterestPolicy,
-		Discard:            jetstream.DiscardOld,
-		MaxMsgsPerSubject:  1,
-		Storage:            jetstream.FileStorage,
-		Replicas:           q.cfg.Replicas,
-		AllowAtomicPublish: true,
+		Name:              q.names.stream(site),
+		Description:       "s3mesh: events of site " + site,
+		Subjects:          []string{q.names.all(site)},
+		Retention:         jetstream.InterestPolicy,
+		Discard:           jetstream.DiscardOld,
+		MaxMsgsPerSubject: 1,
+		Storage:           jetstream.FileStorage,
+		Replicas:          q.cfg.Replicas,
 	}
 }
 
