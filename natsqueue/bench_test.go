@@ -31,6 +31,7 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 func benchPublish(b *testing.B, publishers, events int) {
+	b.Helper()
 	q := open(b, natsqueue.Config{Set: benchSet, Dir: b.TempDir()})
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -89,6 +90,7 @@ func BenchmarkNextAck(b *testing.B) {
 }
 
 func benchNextAck(b *testing.B, workers int) {
+	b.Helper()
 	q := open(b, natsqueue.Config{Set: benchSet, Dir: b.TempDir()})
 	chunk := make([]s3mesh.Event, b.N)
 	for i := range chunk {

@@ -35,8 +35,7 @@ func (q *Queue) connect() error {
 
 // withoutURL keeps credentials in a URL out of an error.
 func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

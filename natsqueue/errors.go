@@ -72,8 +72,7 @@ func kindOf(err error) s3mesh.Kind {
 			return entry.kind
 		}
 	}
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		if kind, ok := kindsOfCodes[api.ErrorCode]; ok {
 			return kind
 		}

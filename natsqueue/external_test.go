@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -26,7 +25,7 @@ const secret = "hunter2"
 var (
 	pairSet = s3mesh.FullMesh("pair", s3mesh.Site{Name: "a"}, s3mesh.Site{Name: "b"}, s3mesh.Site{Name: "c"})
 	pairAB  = s3mesh.Link{Source: "a", Target: "b"}
-	quiet   = slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet   = slog.New(slog.DiscardHandler)
 )
 
 // external is a NATS server as an operator would run one, with a user and a password.
@@ -58,7 +57,9 @@ func (e *external) start() {
 		e.t.Fatal("the external server did not start")
 	}
 	e.server = srv
-	e.options.Port = srv.Addr().(*net.TCPAddr).Port // the same after a restart
+	if addr, ok := srv.Addr().(*net.TCPAddr); ok {
+		e.options.Port = addr.Port // the same after a restart
+	}
 }
 
 func (e *external) stop() {

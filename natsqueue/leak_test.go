@@ -70,6 +70,7 @@ func left(ctx context.Context, js jetstream.JetStream, q *natsqueue.Queue) strin
 
 // dawdle retries some deliveries, and acknowledges the others up to three deliveries later.
 func dawdle(ctx context.Context, t *testing.T, sub s3mesh.Subscription, random *rand.Rand, note func(s3mesh.Event)) {
+	t.Helper()
 	var held []s3mesh.Delivery
 	for {
 		wait, cancel := context.WithTimeout(ctx, 50*time.Millisecond)

@@ -11,27 +11,28 @@ import (
 )
 
 // open opens a queue that ends with the test.
-func open(t testing.TB, cfg natsqueue.Config) *natsqueue.Queue {
-	t.Helper()
-	q, err := natsqueue.Open(t.Context(), cfg)
+func open(tb testing.TB, cfg natsqueue.Config) *natsqueue.Queue {
+	tb.Helper()
+	q, err := natsqueue.Open(tb.Context(), cfg)
 	if err != nil {
-		t.Fatal("Open:", err)
+		tb.Fatal("Open:", err)
 	}
-	t.Cleanup(func() { closeQueue(t, q) })
+	tb.Cleanup(func() { closeQueue(tb, q) })
 	return q
 }
 
-func closeQueue(t testing.TB, q *natsqueue.Queue) {
-	t.Helper()
+func closeQueue(tb testing.TB, q *natsqueue.Queue) {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := q.Close(ctx); err != nil {
-		t.Error("Close:", err)
+		tb.Error("Close:", err)
 	}
 }
 
 func TestConformanceEmbedded(t *testing.T) {
 	conformance.TestQueue(t, func(t *testing.T, set s3mesh.ReplicaSet, ackWait time.Duration) s3mesh.Queue {
+		t.Helper()
 		return open(t, natsqueue.Config{Set: set, Dir: t.TempDir(), AckWait: ackWait})
 	})
 }

@@ -132,7 +132,7 @@ func lockDir(dir string) (*os.File, error) {
 type serverLog struct{ log *slog.Logger }
 
 func (l serverLog) write(level slog.Level, format string, args []any) {
-	l.log.Log(context.Background(), level, "event stream server: "+fmt.Sprintf(format, args...))
+	l.log.Log(context.Background(), level, "event stream server", "says", fmt.Sprintf(format, args...))
 }
 
 // Warnf logs a warning.

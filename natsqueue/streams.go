@@ -43,7 +43,8 @@ func (q *Queue) createStreams(ctx context.Context) error {
 }
 
 // createConsumers makes the stream's consumers whose names start with prefix exactly those wanted.
-func (q *Queue) createConsumers(ctx context.Context, stream jetstream.Stream, wanted []jetstream.ConsumerConfig, prefix string) error {
+func (q *Queue) createConsumers(ctx context.Context, stream jetstream.Stream, wanted []jetstream.ConsumerConfig,
+	prefix string) error {
 	for _, cfg := range wanted {
 		if _, err := stream.CreateOrUpdateConsumer(ctx, cfg); err != nil {
 			return err
