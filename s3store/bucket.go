@@ -15,6 +15,9 @@ import (
 // Bucket is an [s3mesh.Bucket] over HTTP. A Head, Get, Put, PutPart or Complete is one request, but for two cases: a HEAD
 // that finds nothing is at times followed by one to the bucket, as the answers to both look alike, and versitygw needs
 // more for a write over a delete marker.
+//
+// A store that hangs is KindUnreachable: one that has not answered 15 s after the request was written (30 s after a streamed
+// body, 5 min for Complete), or in whose direction, or from which, no byte of a body has moved for 30 s.
 type Bucket struct {
 	client *client
 }

@@ -37,7 +37,8 @@ type Config struct {
 }
 
 // NewTransport returns an HTTP transport for S3: many parallel connections kept alive, HTTP/1.1 (one TCP connection per
-// request is what S3 scales by), bodies untouched, no answer awaited for more than five minutes.
+// request is what S3 scales by), bodies untouched. How long an answer is awaited is up to [Bucket], as it depends on the
+// operation.
 func NewTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -48,7 +49,6 @@ func NewTransport() *http.Transport {
 		IdleConnTimeout:        15 * time.Second, // below the 20 s after which Amazon S3 hangs up
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
-		ResponseHeaderTimeout:  5 * time.Minute, // a store may join the parts of a large upload before it answers
 		MaxResponseHeaderBytes: 64 << 10,
 		WriteBufferSize:        32 << 10,
 		ReadBufferSize:         32 << 10,
@@ -88,7 +88,7 @@ func newClient(ctx context.Context, cfg Config) (*client, error) {
 		region:    cfg.Region,
 		base:      base,
 		exactKeys: cfg.Endpoint == "",
-		transport: cfg.Transport,
+		transport: &impatient{RoundTripper: cfg.Transport, limits: defaultLimits()},
 		creds:     aws.NewCredentialsCache(cfg.Credentials),
 		signer:    v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
 	}, nil

@@ -25,6 +25,9 @@ const (
 	opHeadBucket = "HeadBucket"
 )
 
+// metadataTooLarge is the code for more metadata than the store takes.
+const metadataTooLarge = "MetadataTooLarge"
+
 // kindByCode is what the error codes of S3 and of the products that speak it come to. A code that is not here is
 // classified by its HTTP status, in kindByStatus.
 var kindByCode = map[string]s3mesh.Kind{
@@ -78,7 +81,7 @@ var kindByCode = map[string]s3mesh.Kind{
 	"ExistingObjectIsDirectory":     s3mesh.KindUnstorable, // versitygw
 	"InvalidURI":                    s3mesh.KindUnstorable,
 	"KeyTooLongError":               s3mesh.KindUnstorable,
-	"MetadataTooLarge":              s3mesh.KindUnstorable,
+	metadataTooLarge:                s3mesh.KindUnstorable,
 	"ObjectParentIsFile":            s3mesh.KindUnstorable, // versitygw
 	"RequestHeaderSectionTooLarge":  s3mesh.KindUnstorable,
 	"UnsupportedMetadata":           s3mesh.KindUnstorable, // MinIO
@@ -170,6 +173,9 @@ func (e *responseError) Error() string {
 	if e.Message != "" {
 		text += ": " + e.Message
 	}
+	if e.Code == metadataTooLarge {
+		text += ": s3mesh's own version stamp, about 200 bytes of metadata, counts towards the limit (2 KB on Amazon S3)"
+	}
 	if e.status == http.StatusMovedPermanently && e.region != "" {
 		text += ": the bucket is in " + e.region
 	}
@@ -191,13 +197,16 @@ func (e *responseError) kind(r request) s3mesh.Kind {
 		return s3mesh.KindNotFound // a delete marker, asked for by its version ID
 	case reads && kind == s3mesh.KindUnstorable:
 		return s3mesh.KindNotFound // what cannot be there is not there
-	case r.op == opHead && e.Code == "" && e.status == http.StatusBadRequest && (hasLongSegment(r.key) || !isPlainPath(r.key)):
+	case r.op == opHead && e.Code == "" && e.status == http.StatusBadRequest && !isFilePath(r.key):
 		return s3mesh.KindNotFound // the same, from stores that keep objects as files
 	case !reads && e.Code == "NoSuchKey" && r.header.Get("If-Match") != "":
 		return s3mesh.KindPreconditionFailed // the key is gone
 	}
 	return kind
 }
+
+// isFilePath reports whether a store that keeps objects as files can hold key as it is.
+func isFilePath(key string) bool { return !hasLongSegment(key) && isPlainPath(key) }
 
 // hasLongSegment reports whether some part of key between slashes is longer than a file name can be.
 func hasLongSegment(key string) bool {

@@ -39,7 +39,7 @@ func (b *Bucket) BeginUpload(ctx context.Context, key string, attr s3mesh.Attrib
 		UploadID string `xml:"UploadId"`
 	}
 	if err := decodeXML(resp.Body, &answer); err != nil {
-		return nil, b.client.malformed(r, err)
+		return nil, b.client.fail(ctx, r, brokenOff(err))
 	}
 	if answer.UploadID == "" {
 		return nil, b.client.malformed(r, errors.New("no upload ID"))
@@ -109,7 +109,7 @@ func (u *upload) readCompleted(ctx context.Context, r request, resp *http.Respon
 	err := decodeXML(resp.Body, &answer)
 	switch {
 	case err != nil:
-		return s3mesh.Written{}, u.bucket.client.fail(ctx, r, fmt.Errorf("the answer broke off: %w", err))
+		return s3mesh.Written{}, u.bucket.client.fail(ctx, r, brokenOff(err))
 	case answer.XMLName.Local == "Error":
 		answer.status, answer.server = resp.StatusCode, resp.Header.Get("Server")
 		return s3mesh.Written{}, u.bucket.client.fail(ctx, r, &answer.responseError)
@@ -138,6 +138,8 @@ func (u *upload) request(op, method string) request {
 		query: url.Values{"uploadId": {u.id}}, header: make(http.Header, 8),
 	}
 }
+
+func brokenOff(err error) error { return fmt.Errorf("the answer broke off: %w", err) }
 
 func decodeXML(body io.Reader, into any) error {
 	return xml.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(into)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -162,7 +163,7 @@ func storeConfig(ctx context.Context, site config.Site) (s3store.Config, error) 
 			return s3store.Config{}, siteError(site.Name, err)
 		}
 		transport := s3store.NewTransport()
-		transport.TLSClientConfig.RootCAs = pool
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 		store.Transport = transport
 	}
 	return store, nil
