@@ -17,6 +17,28 @@ func folds(key string) bool {
 	return key != "" && slices.ContainsFunc(segments, func(s string) bool { return s == "" || s == "." || s == ".." })
 }
 
+const (
+	// maxFolder is the most bytes of a folder's name, which is what a filesystem can hold.
+	maxFolder = 255
+	// maxName is the most bytes of a key after its last slash: to overwrite an object, the backend first links the new
+	// one as ".NAME.sgwtmp.NANOSECONDS", in 28 bytes more.
+	maxName = maxFolder - 28
+)
+
+// checkNames refuses a key that the backend could not store, or could store but not overwrite.
+func checkNames(key string) error {
+	folders, name := key[:strings.LastIndex(key, "/")+1], key[strings.LastIndex(key, "/")+1:]
+	if len(name) > maxName {
+		return s3err.GetKeyTooLongErr(int64(len(name)), maxName)
+	}
+	for folder := range strings.SplitSeq(folders, "/") {
+		if len(folder) > maxFolder {
+			return s3err.GetKeyTooLongErr(int64(len(folder)), maxFolder)
+		}
+	}
+	return nil
+}
+
 // refuseFoldingKeys answers requests for such keys, and for copies from them, before the server sees them.
 func refuseFoldingKeys(c fiber.Ctx) error {
 	path := string(c.Request().URI().PathOriginal())

@@ -27,12 +27,26 @@ type store struct {
 	root string
 }
 
-// PutObject refuses keys that fold, as a form may bring them past refuseFoldingKeys.
+// PutObject refuses keys that fold, as a form may bring them past refuseFoldingKeys, and names that are too long.
 func (s *store) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
 	if folds(aws.ToString(in.Key)) {
 		return s3response.PutObjectOutput{}, s3err.GetAPIError(s3err.ErrInvalidURI)
 	}
+	if err := checkNames(aws.ToString(in.Key)); err != nil {
+		return s3response.PutObjectOutput{}, err
+	}
+	in.Metadata = mailSafe(in.Metadata)
 	return s.Posix.PutObject(ctx, in)
+}
+
+// CreateMultipartUpload refuses names that are too long before any part is sent.
+func (s *store) CreateMultipartUpload(ctx context.Context, in s3response.CreateMultipartUploadInput) (
+	s3response.InitiateMultipartUploadResult, error) {
+	if err := checkNames(aws.ToString(in.Key)); err != nil {
+		return s3response.InitiateMultipartUploadResult{}, err
+	}
+	in.Metadata = mailSafe(in.Metadata)
+	return s.Posix.CreateMultipartUpload(ctx, in)
 }
 
 // DeleteObject deletes under the key's lock. It refuses keys that fold, as a list of keys brings them past
