@@ -69,7 +69,8 @@ type adminCard struct {
 	Token string `json:"token"`
 }
 
-// cardPath returns the file of the demo that was started last, in a folder that only this user can read.
+// cardPath returns the file of the demo that was started last, in a folder that is this user's and that nobody else can read.
+// The folder lies where everybody may create one: another user's would have us follow links, or trust an address, of theirs.
 func cardPath() (string, error) {
 	base := os.Getenv("XDG_RUNTIME_DIR")
 	if base == "" {
@@ -83,8 +84,8 @@ func cardPath() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("%s must be a folder that only you can read: remove it and try again", dir)
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !ours(info) {
+		return "", fmt.Errorf("%s must be a folder that is yours and that only you can read: remove it and try again", dir)
 	}
 	return filepath.Join(dir, "demo.json"), nil
 }
@@ -99,11 +100,11 @@ func leaveCard(c adminCard) (remove func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
+	if err := replaceFile(path, data); err != nil {
 		return nil, err
 	}
 	return func() error {
-		now, err := os.ReadFile(path)
+		now, err := readCard(path)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && string(now) != string(data) {
 			return nil // another demo was started since
 		}
@@ -111,12 +112,42 @@ func leaveCard(c adminCard) (remove func() error, err error) {
 	}, nil
 }
 
+// replaceFile writes a new file, which only this user can read, and puts it in the place of whatever was there.
+func replaceFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// readCard reads a file that this user wrote, and no other.
+func readCard(path string) ([]byte, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || !ours(info) {
+		return nil, fmt.Errorf("%s must be a file of yours: remove it and try again", path)
+	}
+	return os.ReadFile(path)
+}
+
 func lastDemo() (*admin.Client, error) {
 	path, err := cardPath()
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(path)
+	data, err := readCard(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &s3mesh.Error{Kind: s3mesh.KindUnreachable, Op: "connect",
 			Err: errors.New("no demo is running: start one with 's3mesh demo', or name a process with -c mesh.yaml")}

@@ -134,7 +134,7 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close(context.WithoutCancel(ctx))) }()
-	if err := d.show.welcome(); err != nil {
+	if err := d.show.welcome(ctx); err != nil {
 		return err
 	}
 	if err := d.show.uploadSamples(ctx); err != nil && ctx.Err() == nil {

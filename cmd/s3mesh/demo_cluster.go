@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ import (
 type cluster struct {
 	order   []string
 	configs map[string]devstore.Config
+	log     *slog.Logger
 
 	mu      sync.Mutex
 	running map[string]*devstore.Region
@@ -25,7 +27,8 @@ type cluster struct {
 
 // startCluster starts every region. When one fails, those that started are stopped.
 func startCluster(ctx context.Context, f *demoFolder, intakeURL string, log *slog.Logger) (*cluster, error) {
-	c := &cluster{configs: map[string]devstore.Config{}, running: map[string]*devstore.Region{}, addrs: map[string]string{}}
+	c := &cluster{log: log, configs: map[string]devstore.Config{},
+		running: map[string]*devstore.Region{}, addrs: map[string]string{}}
 	for _, site := range f.card.Sites {
 		c.order = append(c.order, site.Name)
 		c.configs[site.Name] = devstore.Config{
@@ -42,8 +45,9 @@ func startCluster(ctx context.Context, f *demoFolder, intakeURL string, log *slo
 		group.Go(func() { errs[i] = c.launch(ctx, name) })
 	}
 	group.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, errors.Join(err, c.stop(ctx))
+	// Regions that fail together fail for one cause, which is told once.
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return nil, errors.Join(errs[i], c.stop(ctx))
 	}
 	return c, nil
 }
@@ -54,12 +58,16 @@ func (c *cluster) launch(ctx context.Context, name string) error {
 	c.mu.Lock()
 	addr, again := c.addrs[name]
 	c.mu.Unlock()
-	if again {
+	switch {
+	case again:
 		cfg.Addr = addr
+	case taken(ctx, cfg.Addr):
+		cfg.Addr = anyPort
 	}
 	region, err := devstore.Start(ctx, cfg)
-	if !again && s3mesh.KindOf(err) == s3mesh.KindConflict && err != nil {
-		cfg.Addr = "127.0.0.1:0"
+	// A folder in use is a conflict as well, and no other port mends that.
+	if !again && err != nil && s3mesh.KindOf(err) == s3mesh.KindConflict && taken(ctx, cfg.Addr) {
+		cfg.Addr = anyPort
 		region, err = devstore.Start(ctx, cfg)
 	}
 	if err != nil {
@@ -69,6 +77,15 @@ func (c *cluster) launch(ctx context.Context, name string) error {
 	defer c.mu.Unlock()
 	c.running[name], c.addrs[name] = region, region.Addr()
 	return nil
+}
+
+// anyPort is an address of this machine with whatever port is free.
+const anyPort = "127.0.0.1:0"
+
+// taken reports that an address cannot be listened on.
+func taken(ctx context.Context, addr string) bool {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	return err != nil || l.Close() != nil
 }
 
 func (c *cluster) addr(name string) string {
@@ -89,13 +106,17 @@ func (c *cluster) region(name string) (*devstore.Region, error) {
 	return c.running[name], nil
 }
 
-// StopRegion takes a region down. Stopping one that is down is no error.
+// StopRegion takes a region down. Stopping one that is down is no error, nor is having to kill one that hangs.
 func (c *cluster) StopRegion(ctx context.Context, name string) error {
 	region, err := c.region(name)
 	if err != nil || region == nil {
 		return err
 	}
 	err = region.Stop(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		c.log.Warn("a region did not stop in time and was killed", "site", name)
+		err = nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.running[name] == region {

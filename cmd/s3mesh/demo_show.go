@@ -8,16 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/s3mesh/s3mesh"
-	"github.com/s3mesh/s3mesh/internal/sample"
 )
 
 const (
@@ -27,65 +21,85 @@ const (
 	checkUpTo = 64 << 20
 	// checkBelow is how many outcomes may wait before replicas are shown without being compared, to keep up with a burst.
 	checkBelow = 64
+	// checkTimeout is how long a comparison may take.
+	checkTimeout = 2 * time.Second
+	// slowPause is how long a site that did not answer a comparison is left alone.
+	slowPause = 5 * time.Second
+	// lastLines is how long an end waits for the last lines to be written.
+	lastLines = time.Second
 )
 
-// show prints what a demo does, in the order it happens.
+// show prints what a demo does, in the order it happens. One goroutine writes to standard output, and nobody else ever waits
+// for it, as whoever reads it may stop reading.
 type show struct {
 	g     *globals
 	demo  *demo
 	admin string
 
-	queue   chan s3mesh.Outcome
-	done    chan struct{}
-	mu      sync.Mutex // guards the output, and skipped
-	skipped int
-	away    map[string]bool // sites that were said to be away
-	arrived chan s3mesh.Outcome
+	queue   chan shown
+	skipped atomic.Int64 // outcomes that found the queue full since the last line
+	samples *arrivals
+
+	done          chan struct{}      // closed once the writer has ended
+	stopComparing context.CancelFunc // nil until the writer was started
+
+	// Of the writer alone.
+	away map[string]bool      // sites that were said to be away
+	slow map[string]time.Time // sites that did not answer a comparison in time, and until when they are left alone
+}
+
+// shown is a line to write: a note to people, or an outcome.
+type shown struct {
+	note string
+	out  s3mesh.Outcome
 }
 
 func newShow(g *globals, d *demo, admin string) *show {
-	s := &show{g: g, demo: d, admin: admin, queue: make(chan s3mesh.Outcome, showAhead), done: make(chan struct{}),
-		away: map[string]bool{}, arrived: make(chan s3mesh.Outcome, showAhead)}
-	go s.loop()
-	return s
+	return &show{g: g, demo: d, admin: admin, queue: make(chan shown, showAhead), done: make(chan struct{}),
+		samples: newArrivals(), away: map[string]bool{}, slow: map[string]time.Time{}}
 }
 
 // observe takes an outcome; it never waits.
 func (s *show) observe(out s3mesh.Outcome) {
+	s.samples.observe(out)
+	s.enqueue(shown{out: out})
+}
+
+func (s *show) enqueue(line shown) {
 	select {
-	case s.queue <- out:
+	case s.queue <- line:
 	default:
-		s.mu.Lock()
-		s.skipped++
-		s.mu.Unlock()
+		s.skipped.Add(1)
 	}
 }
 
-// close shows what is left. No outcome may come after it.
+// close shows what is left, as far as standard output takes it without delay. No outcome may come after it.
 func (s *show) close() {
 	close(s.queue)
-	<-s.done
+	if s.stopComparing == nil {
+		return
+	}
+	defer s.stopComparing()
+	stop := time.AfterFunc(lastLines/2, s.stopComparing)
+	defer stop.Stop()
+	select {
+	case <-s.done:
+	case <-time.After(lastLines):
+	}
 }
 
-func (s *show) loop() {
+// write says hello, tells how that went, and shows everything after it; it compares replicas until ctx ends.
+func (s *show) write(ctx context.Context, hello demoHello, welcomed chan<- error) {
 	defer close(s.done)
-	for out := range s.queue {
-		content := ""
-		if out.Result.Wrote() {
-			content = s.compare(out)
-		}
-		s.mu.Lock()
-		if s.g.json {
-			s.lineJSON(out, content)
-		} else {
-			s.lineText(out, content)
-		}
-		s.mu.Unlock()
-		if out.Result.Wrote() {
-			select {
-			case s.arrived <- out:
-			default: // nobody counts any more
-			}
+	welcomed <- s.g.write(hello, hello.text)
+	for line := range s.queue {
+		switch {
+		case line.note != "":
+			fmt.Fprint(s.g.out, line.note)
+		case s.g.json:
+			s.lineJSON(line.out, s.compare(ctx, line.out))
+		default:
+			s.lineText(line.out, s.compare(ctx, line.out))
 		}
 	}
 }
@@ -102,25 +116,23 @@ type outcomeLine struct {
 	Content string          `json:"content,omitempty"` // "equal", "different", or why it was not compared
 	Version *s3mesh.Version `json:"version,omitempty"`
 	Error   string          `json:"error,omitempty"`
-	Skipped int             `json:"skipped,omitempty"` // outcomes before this one that were not shown
+	Skipped int64           `json:"skipped,omitempty"` // outcomes before this one that were not shown
 }
 
 func (s *show) lineJSON(out s3mesh.Outcome, content string) {
 	line := outcomeLine{Time: out.Done.UTC(), Source: out.Task.Link.Source, Target: out.Task.Link.Target, Key: out.Task.Event.Key,
 		Result: out.Result, LagMS: milliseconds(out.Lag()), Bytes: out.Bytes, Content: content, Version: out.Source,
-		Skipped: s.skipped}
+		Skipped: s.skipped.Swap(0)}
 	if out.Err != nil {
 		line.Error = out.Err.Error()
 	}
-	s.skipped = 0
 	_ = json.NewEncoder(s.g.out).Encode(line) // a reader that went away does not end the demo
 }
 
 func (s *show) lineText(out s3mesh.Outcome, content string) {
 	link := fmt.Sprintf("%-14s -> %-14s", out.Task.Link.Source, out.Task.Link.Target)
-	if s.skipped > 0 {
-		fmt.Fprintf(s.g.out, "  ... %d more\n", s.skipped)
-		s.skipped = 0
+	if skipped := s.skipped.Swap(0); skipped > 0 {
+		fmt.Fprintf(s.g.out, "  ... %d more\n", skipped)
 	}
 	switch {
 	case out.Result.Wrote():
@@ -158,26 +170,33 @@ func (s *show) back(link s3mesh.Link) {
 	}
 }
 
-// compare reads a replica and what it is a replica of, and tells whether the contents are equal.
-func (s *show) compare(out s3mesh.Outcome) string {
+// compare reads a replica and what it is a replica of, and tells whether the contents are equal; nothing when there is no
+// new replica.
+func (s *show) compare(ctx context.Context, out s3mesh.Outcome) string {
+	link, key := out.Task.Link, out.Task.Event.Key
 	switch {
+	case !out.Result.Wrote():
+		return ""
 	case out.Bytes > checkUpTo:
 		return "not compared (large)"
 	case len(s.queue) > checkBelow:
 		return "not compared (busy)"
+	case time.Now().Before(s.slow[link.Source]), time.Now().Before(s.slow[link.Target]):
+		return "not compared (no answer)"
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	link, key := out.Task.Link, out.Task.Event.Key
 	pin := s3mesh.ReadOptions{}
-	from := link.Source
-	if out.Source != nil && out.Source.Origin == from {
+	if out.Source != nil && out.Source.Origin == link.Source {
 		pin.VersionID = out.Source.VersionID
 	}
-	source, err1 := s.digest(ctx, from, key, pin)
-	replica, err2 := s.digest(ctx, link.Target, key, s3mesh.ReadOptions{})
+	source, err := s.digest(ctx, link.Source, key, pin)
+	if err != nil {
+		return "not compared"
+	}
+	replica, err := s.digest(ctx, link.Target, key, s3mesh.ReadOptions{})
 	switch {
-	case err1 != nil || err2 != nil:
+	case err != nil:
 		return "not compared"
 	case source == replica:
 		return "equal"
@@ -195,7 +214,13 @@ func (s *show) moved(ctx context.Context, out s3mesh.Outcome) bool {
 	return v == nil || out.Source == nil || !v.Same(*out.Source)
 }
 
+// digest reads an object. A site that does not answer in time is left alone for a while: it would hold up every line.
 func (s *show) digest(ctx context.Context, site, key string, opt s3mesh.ReadOptions) (sum [sha256.Size]byte, err error) {
+	defer func() {
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			s.slow[site] = time.Now().Add(slowPause)
+		}
+	}()
 	_, body, err := s.demo.mesh.buckets[site].Get(ctx, key, opt)
 	if err != nil {
 		return sum, err
@@ -206,42 +231,11 @@ func (s *show) digest(ctx context.Context, site, key string, opt s3mesh.ReadOpti
 	return sum, errors.Join(err, body.Close())
 }
 
-// uploadSamples writes the sample pictures in the first region, and waits until they are everywhere.
-func (s *show) uploadSamples(ctx context.Context) error {
-	card := s.demo.folder.card
-	first := card.Sites[0]
-	images := sample.Images()
-	s.printf("\nUploading %d pictures to %s:\n", len(images), first.Name)
-	client := s3.New(s3.Options{Region: first.Region, BaseEndpoint: aws.String(s.demo.cluster.endpoint(first.Name)),
-		UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(card.AccessKey, card.SecretKey, "")})
-	for _, image := range images {
-		_, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: &first.Bucket, Key: &image.Key,
-			ContentType: &image.ContentType, Body: strings.NewReader(string(image.Data))})
-		if err != nil {
-			return fmt.Errorf("upload %q to %s: %w", image.Key, first.Name, err)
-		}
-	}
-	missing := len(images) * (len(card.Sites) - 1)
-	for ; missing > 0; missing-- {
-		select {
-		case <-s.arrived:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	s.printf("All %d pictures are in all %d regions. Now upload anything, anywhere; Ctrl-C ends the demo.\n\n",
-		len(images), len(card.Sites))
-	return nil
-}
-
 // printf writes text for people; with --json nothing.
 func (s *show) printf(format string, args ...any) {
-	if s.g.json {
-		return
+	if !s.g.json {
+		s.enqueue(shown{note: fmt.Sprintf(format, args...)})
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fmt.Fprintf(s.g.out, format, args...)
 }
 
 // demoHello is the first line of demo --json.
@@ -260,17 +254,26 @@ type helloSite struct {
 	SecretKey string `json:"secret_key"`
 }
 
-// welcome tells where everything is and how to use it.
-func (s *show) welcome() error {
+// welcome tells where everything is and how to use it, and has everything shown that comes after. It waits until the text is
+// written, or ctx ends.
+func (s *show) welcome(ctx context.Context) error {
 	card := s.demo.folder.card
 	hello := demoHello{Admin: s.admin, Token: card.AdminToken}
 	for _, site := range card.Sites {
 		hello.Sites = append(hello.Sites, helloSite{site.Name, s.demo.cluster.endpoint(site.Name), site.Bucket, site.Region,
 			card.AccessKey, card.SecretKey})
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.g.write(hello, hello.text)
+	welcomed := make(chan error, 1)
+	// The comparisons go on while the work is drained, after ctx; close ends them.
+	comparing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stopComparing = stop
+	go s.write(comparing, hello, welcomed)
+	select {
+	case err := <-welcomed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 func (h demoHello) text(w io.Writer) {

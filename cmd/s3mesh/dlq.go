@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,15 +62,28 @@ func newDLQReplay(g *globals) *cobra.Command {
 	return cmd
 }
 
-// dial returns the client, and the link that was asked for: the zero Link for all.
-func (o dlqOptions) dial() (client *admin.Client, link s3mesh.Link, err error) {
+// dial returns the client, and the link that was asked for, which the running process has: the zero Link for all.
+func (o dlqOptions) dial(ctx context.Context) (client *admin.Client, link s3mesh.Link, err error) {
 	if o.link != "" {
 		if link, err = s3mesh.ParseLink(o.link); err != nil {
 			return nil, link, usageError{err}
 		}
 	}
-	client, err = o.client()
-	return client, link, err
+	if client, err = o.client(); err != nil || o.link == "" {
+		return client, link, err
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return nil, link, err
+	}
+	names := make([]string, len(status.Links))
+	for i, l := range status.Links {
+		names[i] = l.Link.String()
+	}
+	if !slices.Contains(names, link.String()) {
+		return nil, link, usageError{fmt.Errorf("--link %q: the running process has the links %q", o.link, names)}
+	}
+	return client, link, nil
 }
 
 // eachLetter calls visit for every dead letter of a link, a page at a time.
@@ -91,7 +105,7 @@ func eachLetter(ctx context.Context, client *admin.Client, link s3mesh.Link, vis
 }
 
 func runDLQList(ctx context.Context, g *globals, o dlqOptions) error {
-	client, link, err := o.dial()
+	client, link, err := o.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -122,7 +136,7 @@ func runDLQReplay(ctx context.Context, g *globals, o dlqOptions, ids []string) e
 	if (len(ids) > 0) == (o.all || o.link != "") {
 		return usageError{errors.New("name the letters to replay: IDs, or --link, or --all")}
 	}
-	client, link, err := o.dial()
+	client, link, err := o.dial(ctx)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,9 @@ import (
 	"github.com/s3mesh/s3mesh/s3store"
 )
 
+// inspectTimeout is how long the sites have to tell what they hold under a key.
+const inspectTimeout = 5 * time.Second
+
 // meshConfig is what a mesh is started from; the demo and the daemon differ in nothing else.
 type meshConfig struct {
 	set         s3mesh.ReplicaSet
@@ -86,8 +89,15 @@ func startMesh(ctx context.Context, cfg meshConfig) (*mesh, error) {
 		Record: recorder, Away: gate.Closed, Now: time.Now}
 	m.admin = serve(cfg.admin.listener, admin.Handler(admin.Config{
 		Token: cfg.admin.token, Status: reporter.Status, Letters: m.queue.DeadLetters(), Regions: cfg.regions,
-		Inspect: func(ctx context.Context, key string) any { return m.inspector.Inspect(ctx, key, siteNames(cfg.set)) }}))
+		Inspect: m.inspect}))
 	return m, nil
+}
+
+// inspect reads a key at every site. A site that accepts requests and does not answer them is told as one that failed.
+func (m *mesh) inspect(ctx context.Context, key string) any {
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
+	return m.inspector.Inspect(ctx, key, siteNames(m.cfg.set))
 }
 
 // startWorkers starts a worker per link into a served site and lane.
@@ -120,6 +130,7 @@ func (m *mesh) replicatorConfig(target string, echoes *replicate.Echoes) replica
 		Target: target, Bucket: m.buckets[target], Readers: make(map[string]s3mesh.Reader, len(m.buckets)),
 		MaxClockSkew: time.Duration(m.cfg.replication.MaxClockSkew), LargeObject: int64(m.cfg.replication.LargeObject),
 		Echoes: echoes, IgnoreEchoes: make(map[string]bool, len(m.buckets)), Now: time.Now, Log: m.cfg.log,
+		Announce: func(ctx context.Context, ev s3mesh.Event) error { return m.queue.Publish(ctx, s3mesh.LaneLive, ev) },
 	}
 	for name, bucket := range m.buckets {
 		cfg.Readers[name] = bucket

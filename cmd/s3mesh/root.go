@@ -141,8 +141,14 @@ func (g *globals) printError(err error) {
 
 // remedy returns the operator's next step where the error's kind has one that fits a command line.
 func remedy(err error) string {
+	var e *s3mesh.Error
 	switch kind := s3mesh.KindOf(err); kind {
-	case s3mesh.KindAccessDenied, s3mesh.KindNoSuchBucket:
+	case s3mesh.KindAccessDenied:
+		if errors.As(err, &e) && e.Site == "" { // no store refused, but the running process
+			return "give the token of the running process: by -c with its mesh.yaml, or in S3MESH_ADMIN_TOKEN"
+		}
+		return kind.Remedy()
+	case s3mesh.KindNoSuchBucket:
 		return kind.Remedy()
 	default:
 		return ""

@@ -38,7 +38,8 @@ func TestCAFile(t *testing.T) {
 			t.Errorf("ca_file %q: %v, want %v", caFile, err, want)
 		}
 	}
-	if _, err := storeConfig(t.Context(), config.Site{Name: "eu", CAFile: file + ".missing"}); s3mesh.KindOf(err) != s3mesh.KindInvalid {
+	_, err := storeConfig(t.Context(), config.Site{Name: "eu", CAFile: file + ".missing"})
+	if s3mesh.KindOf(err) != s3mesh.KindInvalid {
 		t.Errorf("a missing ca_file: %v", err)
 	}
 }

@@ -119,6 +119,8 @@ func printInspection(w io.Writer, in replicate.Inspection) {
 		fmt.Fprintln(w, "No site holds this key.")
 	case in.Agree:
 		fmt.Fprintln(w, "All sites agree.")
+	case len(in.Winner) == 0:
+		fmt.Fprintln(w, "No site that answered holds this key.")
 	default:
 		fmt.Fprintf(w, "The sites do not all agree. The latest version is at: %s\n", strings.Join(in.Winner, ", "))
 	}

@@ -127,8 +127,10 @@ func (s storesReport) writeLatencyAndMemory(w io.Writer) {
 		fmt.Fprintf(w, "  idle write to visible, p50\t<= %.0f ms\t%.1f ms\t%s\t", targetIdleP50, i.FromCall.P50,
 			verdict(i.FromCall.P50 <= targetIdleP50))
 		fmt.Fprintf(w, "%d writes, from the call of PUT; from its answer %.1f ms\n", i.Writes, i.FromAnswer.P50)
-		fmt.Fprintf(w, "  idle write to visible, p99\t<= %.0f ms\t%.1f ms\t%s\tfrom its answer %.1f ms; longest %.1f ms\n",
-			targetIdleP99, i.FromCall.P99, verdict(i.FromCall.P99 <= targetIdleP99), i.FromAnswer.P99, i.FromCall.Max)
+		fmt.Fprintf(w, "  idle write to visible, p99\t<= %.0f ms\t%.1f ms\t%s\t", targetIdleP99, i.FromCall.P99,
+			verdict(i.FromCall.P99 <= targetIdleP99))
+		fmt.Fprintf(w, "from its answer %.1f ms; longest %.1f ms; other programs had %.0f %% of the CPUs\n", i.FromAnswer.P99,
+			i.FromCall.Max, 100*i.Others)
 	}
 	if m := s.Memory; m != nil {
 		fmt.Fprintf(w, "  memory above idle, %d MiB object\t<= %.0f MiB\t%.0f MiB\t%s\t", m.ObjectMiB, targetMemory, m.Above,

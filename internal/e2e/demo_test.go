@@ -214,4 +214,13 @@ func checkTexts(t *testing.T, d *demo) {
 	if r := d.cli(t, "status"); r.code != 0 || !strings.Contains(r.stdout, "us-east-1->eu-west-2") {
 		t.Errorf("status as text: %q", r.stdout)
 	}
+	if r := d.cli(t, "dlq", "list", "--link", "us-east-1->mars"); r.code != 2 ||
+		!strings.Contains(r.stderr, "us-east-1->eu-west-2") {
+		t.Errorf("an unknown link: exit code %d, %q", r.code, r.stderr)
+	}
+	d.setenv("S3MESH_ADMIN_TOKEN", "not-the-token")
+	if r := d.cli(t, "status", "--admin", d.hello.Admin); r.code != 1 || !strings.Contains(r.stderr, "S3MESH_ADMIN_TOKEN") ||
+		strings.Contains(r.stderr, "dead letters") {
+		t.Errorf("a wrong token: exit code %d, %q", r.code, r.stderr)
+	}
 }
