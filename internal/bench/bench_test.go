@@ -32,7 +32,8 @@ func TestRequestsOfFreshObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := map[string]int{"GET source": countedObjects, "PUT target": countedObjects}
-	overwrite := map[string]int{"GET source": countedObjects, "HEAD target": countedObjects, "PUT target": countedObjects}
+	overwrite := map[string]int{"GET source": countedObjects, "HEAD target": countedObjects, "PUT target": countedObjects,
+		"LIST target": countedObjects}
 	for _, tt := range []struct {
 		name string
 		got  requestCount
