@@ -42,12 +42,8 @@ func (g *Gate) Enter(ctx context.Context, link s3mesh.Link) error {
 			return nil
 		}
 		wait := max(source.RemainingDelay(), target.RemainingDelay(), 50*time.Millisecond)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := sleep(ctx, wait); err != nil {
+			return err
 		}
 	}
 }
