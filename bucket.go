@@ -37,6 +37,9 @@ type Bucket interface {
 	Put(ctx context.Context, key string, in PutInput) (Written, error)
 	// BeginUpload starts a multipart upload that becomes an object with attr when completed.
 	BeginUpload(ctx context.Context, key string, attr Attributes) (Upload, error)
+	// Delete puts a delete marker on top of key, or removes one version of it for good, as opt says. Written.VersionID is
+	// that of the marker, or of the version removed. The zero options are refused with KindInvalid.
+	Delete(ctx context.Context, key string, opt DeleteOptions) (Written, error)
 }
 
 // Upload is a multipart upload in progress. Parts may be put concurrently, in any order; each part number at most once at
@@ -90,6 +93,31 @@ type PutInput struct {
 	Size       int64
 	Attributes Attributes
 	Condition  Condition
+}
+
+// DeleteOptions says what to delete. Exactly one field is set.
+type DeleteOptions struct {
+	// Condition is [IfMatch] of the object that the marker is to cover. When it does not hold the error is
+	// KindPreconditionFailed. Not every store honours it (see [Capabilities]): there the marker may cover something else, or be
+	// one that a client made at the same moment. So the caller looks at what it covers.
+	Condition Condition
+	// VersionID names the one version, object or delete marker, to remove for good. It needs no condition, as it says
+	// exactly what goes. Removing what is not there is no error.
+	VersionID string
+}
+
+// Capabilities is what a store was seen to do with a bucket. A replicator falls back to looking before and after a write
+// where a condition is not honoured, which takes a bucket that keeps versions.
+type Capabilities struct {
+	Versioned           bool `json:"versioned"`            // the bucket keeps versions
+	ConditionalPut      bool `json:"conditional_put"`      // PUT honours If-None-Match: * and If-Match
+	ConditionalComplete bool `json:"conditional_complete"` // so does the completion of a multipart upload
+	ConditionalDelete   bool `json:"conditional_delete"`   // DELETE honours If-Match, also in a race
+}
+
+// AllCapabilities returns those of Amazon S3 with a versioned bucket.
+func AllCapabilities() Capabilities {
+	return Capabilities{Versioned: true, ConditionalPut: true, ConditionalComplete: true, ConditionalDelete: true}
 }
 
 // Written is what a store says of an object it took.

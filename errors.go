@@ -27,6 +27,7 @@ const (
 	KindUnsupported                    // the store lacks the operation
 	KindCorrupted                      // bytes do not match their length or checksum
 	KindCanceled                       // the caller gave up
+	KindHeld                           // a delete that the link's brake holds back
 )
 
 var kinds = [...]struct {
@@ -47,7 +48,9 @@ var kinds = [...]struct {
 	KindTooLarge:           {"too_large", false, "the target's limit is below this object's size"},
 	KindUnsupported:        {"unsupported", false, "the store lacks this operation; see docs/stores.md"},
 	KindCorrupted:          {"corrupted", true, "the bytes were damaged or cut off on the way; tried again"},
-	KindCanceled:           {"canceled", true, "nothing to do: the work was stopped and is taken up again"},
+	KindHeld: {"held", true, "deletes on this link exceeded the configured rate; when they are meant, " +
+		"let them go with: s3mesh link resume SOURCE->TARGET"},
+	KindCanceled: {"canceled", true, "nothing to do: the work was stopped and is taken up again"},
 }
 
 // Kinds returns every kind.

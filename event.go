@@ -49,10 +49,11 @@ const (
 	LaneLive  Lane = "live"  // notifications
 	LaneBulk  Lane = "bulk"  // replay, backfill, reconcile
 	LaneLarge Lane = "large" // objects past a size threshold
+	LaneHeld  Lane = "held"  // deletes that a link's brake holds back until an operator resumes the link
 )
 
 // Lanes returns every lane.
-func Lanes() []Lane { return []Lane{LaneLive, LaneBulk, LaneLarge} }
+func Lanes() []Lane { return []Lane{LaneLive, LaneBulk, LaneLarge, LaneHeld} }
 
 // Task is one event to be carried over one link.
 type Task struct {

@@ -9,6 +9,12 @@ type Result string
 const (
 	// ResultReplicated: the source's version was written to the target.
 	ResultReplicated Result = "replicated"
+	// ResultDeleted: the source's delete was applied at the target.
+	ResultDeleted Result = "deleted"
+	// ResultUndeleted: a delete that a client took back at the source was taken back at the target.
+	ResultUndeleted Result = "undeleted"
+	// ResultHeld: a delete that the link's brake holds back.
+	ResultHeld Result = "held"
 	// ResultInSync: the target already held the source's version.
 	ResultInSync Result = "in_sync"
 	// ResultSuperseded: the target holds a later version than the source.
@@ -27,12 +33,14 @@ const (
 
 // Results returns every result.
 func Results() []Result {
-	return []Result{ResultReplicated, ResultInSync, ResultSuperseded, ResultSourceGone, ResultConflictWon,
-		ResultConflictLost, ResultRetry, ResultDeadLettered}
+	return []Result{ResultReplicated, ResultDeleted, ResultUndeleted, ResultHeld, ResultInSync, ResultSuperseded,
+		ResultSourceGone, ResultConflictWon, ResultConflictLost, ResultRetry, ResultDeadLettered}
 }
 
 // Wrote reports whether the result includes a write at the target.
-func (r Result) Wrote() bool { return r == ResultReplicated || r == ResultConflictWon }
+func (r Result) Wrote() bool {
+	return r == ResultReplicated || r == ResultDeleted || r == ResultUndeleted || r == ResultConflictWon
+}
 
 // Outcome is the report of one processed task. It is the only thing that metrics, logs and pages are made from.
 type Outcome struct {

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// The backend's own names of two attributes.
+	// The backend's own names of some attributes.
 	attributeETag         = "etag"
+	attributeVersionID    = "version-id"
 	attributeDeleteMarker = "delete-marker"
 	// attributeWritten stands for a file's modification time, which the backend gives as LastModified. It is listed,
 	// read and set like an attribute, so that it goes along wherever the backend copies the attributes of a version.

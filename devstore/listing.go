@@ -35,11 +35,15 @@ func (s *store) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input) (s
 	return out, err
 }
 
-// ListObjectVersions encodes keys where the request asks for it. It gives the time of a marker in whole seconds, as that
+// ListObjectVersions encodes keys where the request asks for it, and waits for a delete of the key that the prefix is, as
+// who asks for the versions of one key names it so. It gives the time of a marker in whole seconds, as that
 // of an object is given, and as AWS does: the order of what came within a second is told by the version IDs, which grow.
 func (s *store) ListObjectVersions(ctx context.Context, in *s3.ListObjectVersionsInput) (
 	s3response.ListVersionsResult, error) {
+	gate := s.gates.of(aws.ToString(in.Bucket), aws.ToString(in.Prefix))
+	gate.RLock()
 	out, err := s.Posix.ListObjectVersions(ctx, in)
+	gate.RUnlock()
 	for i := range out.DeleteMarkers {
 		if t := out.DeleteMarkers[i].LastModified; t != nil {
 			out.DeleteMarkers[i].LastModified = aws.Time(t.Truncate(time.Second))

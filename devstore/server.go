@@ -89,7 +89,7 @@ func openBackend(o order) (backend.Backend, error) {
 	if err != nil {
 		return nil, &s3mesh.Error{Kind: s3mesh.KindInvalid, Op: "open directory", Err: err}
 	}
-	return &store{Posix: be, root: root}, nil
+	return &store{Posix: be, root: root, versions: versions}, nil
 }
 
 // claim takes the directory for this process until it ends. It waits a little, for the last owner may just be dying.

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/s3err"
 	"github.com/versity/versitygw/s3response"
@@ -24,7 +22,9 @@ import (
 // agree on, so that it can be taken from here too.
 type store struct {
 	*posix.Posix
-	root string
+	root     string // where the buckets are
+	versions string // where the versions are that are not current
+	gates    gates
 }
 
 // PutObject refuses keys that fold, as a form may bring them past refuseFoldingKeys, and names that are too long.
@@ -47,38 +47,6 @@ func (s *store) CreateMultipartUpload(ctx context.Context, in s3response.CreateM
 	}
 	in.Metadata = mailSafe(in.Metadata)
 	return s.Posix.CreateMultipartUpload(ctx, in)
-}
-
-// DeleteObject deletes under the key's lock. It refuses keys that fold, as a list of keys brings them past
-// refuseFoldingKeys.
-func (s *store) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput) (*s3.DeleteObjectOutput, error) {
-	if folds(aws.ToString(in.Key)) {
-		return nil, s3err.GetAPIError(s3err.ErrInvalidURI)
-	}
-	unlock, err := s.lock(aws.ToString(in.Bucket), aws.ToString(in.Key))
-	if err != nil {
-		return nil, err
-	}
-	defer unlock.Close()
-	return s.Posix.DeleteObject(ctx, in)
-}
-
-// DeleteObjects deletes one object after the other. A failure is reported for its object and stops none of the others.
-func (s *store) DeleteObjects(ctx context.Context, in *s3.DeleteObjectsInput) (s3response.DeleteResult, error) {
-	result := s3response.DeleteResult{Deleted: []types.DeletedObject{}, Error: []types.Error{}}
-	for _, o := range in.Delete.Objects {
-		out, err := s.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: in.Bucket, Key: o.Key, VersionId: o.VersionId})
-		if err != nil {
-			result.Error = append(result.Error, s3err.ObjectDeleteError(o.Key, o.VersionId, err))
-			continue
-		}
-		deleted := types.DeletedObject{Key: o.Key, VersionId: o.VersionId, DeleteMarker: out.DeleteMarker}
-		if aws.ToBool(out.DeleteMarker) {
-			deleted.DeleteMarkerVersionId = out.VersionId
-		}
-		result.Deleted = append(result.Deleted, deleted)
-	}
-	return result, nil
 }
 
 // PutObjectTagging sets tags under the key's lock.

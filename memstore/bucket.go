@@ -20,6 +20,10 @@ type BucketConfig struct {
 	Site string
 	// Unversioned switches versioning off: a write replaces, a delete removes.
 	Unversioned bool
+	// Lacks names the conditions that the bucket silently ignores, as some products do: a write then happens whatever is
+	// there. So does a delete, but as with MinIO one over a delete marker makes none and returns the ID of that one, and one
+	// of a key that never was fails. Its Versioned has no meaning here, as Unversioned says that.
+	Lacks s3mesh.Capabilities
 	// Clock gives the time of each write; nil stands for time.Now.
 	Clock func() time.Time
 	// OnEvent, where set, is called after each change, by the goroutine that made it and with nothing locked. Events of
@@ -161,6 +165,8 @@ func (v version) object() s3mesh.Object {
 		Attributes: cloneAttributes(v.attr),
 	}
 }
+
+func (v version) written() s3mesh.Written { return s3mesh.Written{ETag: v.etag, VersionID: v.id} }
 
 // check refuses what no store gets to see: a call that was given up, a key that cannot be.
 func (b *Bucket) check(ctx context.Context, op, key string) error {

@@ -17,6 +17,16 @@ func TestBucket(t *testing.T) {
 	})
 }
 
+// TestBucketLikeMinIO runs the suite where deletes have no condition.
+func TestBucketLikeMinIO(t *testing.T) {
+	conformance.TestBucket(t, func(*testing.T) conformance.BucketFixture {
+		bucket := memstore.NewBucket(memstore.BucketConfig{Lacks: s3mesh.Capabilities{ConditionalDelete: true}})
+		return conformance.BucketFixture{
+			Bucket: bucket, Client: bucket.Application(), Gaps: conformance.BucketGaps{DeleteIgnoresIfMatch: true},
+		}
+	})
+}
+
 func TestBucketUnversioned(t *testing.T) {
 	bucket := memstore.NewBucket(memstore.BucketConfig{Unversioned: true})
 	for _, body := range []string{"first", "second"} {

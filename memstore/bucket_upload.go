@@ -29,6 +29,14 @@ type upload struct {
 
 // BeginUpload implements [s3mesh.Bucket].
 func (b *Bucket) BeginUpload(ctx context.Context, key string, attr s3mesh.Attributes) (s3mesh.Upload, error) {
+	u, err := b.begin(ctx, key, attr)
+	if err != nil {
+		return nil, err // not a nil *upload
+	}
+	return u, nil
+}
+
+func (b *Bucket) begin(ctx context.Context, key string, attr s3mesh.Attributes) (*upload, error) {
 	if err := b.checkWrite(ctx, opBegin, key, s3mesh.IfAbsent()); err != nil {
 		return nil, err
 	}
@@ -74,17 +82,24 @@ func (u *upload) Complete(ctx context.Context, etags []string, cond s3mesh.Condi
 	if err := b.checkWrite(ctx, opComplete, u.key, cond); err != nil {
 		return s3mesh.Written{}, err
 	}
+	return u.complete(etags, effective(cond, b.cfg.Lacks.ConditionalComplete), b.cfg.Principal)
+}
+
+// complete is Complete under cond, which may be none, in the name of principal.
+func (u *upload) complete(etags []string, cond s3mesh.Condition, principal string) (s3mesh.Written, error) {
+	b := u.bucket
 	v, err := u.join(etags)
 	if err != nil {
 		return s3mesh.Written{}, err
 	}
-	written, err := b.commit(opComplete, u.key, v, cond)
-	if err == nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.uploads, u.id)
+	if v, err = b.commit(opComplete, u.key, v, cond); err != nil {
+		return s3mesh.Written{}, err
 	}
-	return written, err
+	b.mu.Lock()
+	delete(b.uploads, u.id)
+	b.mu.Unlock()
+	b.announce(u.key, v, eventComplete, principal)
+	return v.written(), nil
 }
 
 // join makes the version that the parts come to.

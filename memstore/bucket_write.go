@@ -29,7 +29,12 @@ func (b *Bucket) Put(ctx context.Context, key string, in s3mesh.PutInput) (s3mes
 		return s3mesh.Written{}, err
 	}
 	v := version{data: data, etag: etagOf(data), attr: attr, modified: b.now()}
-	return b.commit(op, key, v, in.Condition)
+	v, err = b.commit(op, key, v, effective(in.Condition, b.cfg.Lacks.ConditionalPut))
+	if err != nil {
+		return s3mesh.Written{}, err
+	}
+	b.announce(key, v, eventPut, b.cfg.Principal)
+	return v.written(), nil
 }
 
 func (b *Bucket) checkWrite(ctx context.Context, op, key string, cond s3mesh.Condition) error {
@@ -42,17 +47,24 @@ func (b *Bucket) checkWrite(ctx context.Context, op, key string, cond s3mesh.Con
 	return b.check(ctx, op, key)
 }
 
-// commit puts v on top of key if cond holds, and announces it.
-func (b *Bucket) commit(op, key string, v version, cond s3mesh.Condition) (s3mesh.Written, error) {
-	b.mu.Lock()
-	if top, found := b.top(key); cond.Absent() == found || !cond.Absent() && cond.ETag() != top.etag {
-		b.mu.Unlock()
-		return s3mesh.Written{}, b.fail(op, key, s3mesh.KindPreconditionFailed, "the condition does not hold")
+// effective returns the condition that a write is put to: none where the bucket imitates a store that ignores them.
+func effective(cond s3mesh.Condition, ignored bool) s3mesh.Condition {
+	if ignored {
+		return s3mesh.Condition{}
 	}
-	v = b.push(key, v)
-	b.mu.Unlock()
-	b.announce(key, v, b.cfg.Principal)
-	return s3mesh.Written{ETag: v.etag, VersionID: v.id}, nil
+	return cond
+}
+
+// commit puts v on top of key if cond holds; the zero condition always does.
+func (b *Bucket) commit(op, key string, v version, cond s3mesh.Condition) (version, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !cond.IsZero() {
+		if top, found := b.top(key); cond.Absent() == found || !cond.Absent() && cond.ETag() != top.etag {
+			return version{}, b.fail(op, key, s3mesh.KindPreconditionFailed, "the condition does not hold")
+		}
+	}
+	return b.push(key, v), nil
 }
 
 // push makes v the current version of key. b.mu is held.
@@ -66,24 +78,26 @@ func (b *Bucket) push(key string, v version) version {
 	return v
 }
 
-// announce reports the version that came on top of key, or the removal of an object where v has no ETag.
-func (b *Bucket) announce(key string, v version, principal string) {
+// The names that Amazon S3 gives its events.
+const (
+	eventPut      = "ObjectCreated:Put"
+	eventCopy     = "ObjectCreated:Copy"
+	eventComplete = "ObjectCreated:CompleteMultipartUpload"
+	eventMarker   = "ObjectRemoved:DeleteMarkerCreated"
+	eventDelete   = "ObjectRemoved:Delete"
+)
+
+// announce reports what was done to a version of key, under the name that Amazon S3 has for it.
+func (b *Bucket) announce(key string, v version, name, principal string) {
 	if b.cfg.OnEvent == nil {
 		return
 	}
 	event := s3mesh.Event{
-		Site: b.cfg.Site, Key: key, Time: v.modified, Size: int64(len(v.data)), ETag: v.etag, VersionID: v.id,
-		Principal: principal,
+		Site: b.cfg.Site, Key: key, Type: s3mesh.EventCreated, Name: name, Time: v.modified,
+		Size: int64(len(v.data)), ETag: v.etag, VersionID: v.id, Principal: principal,
 	}
-	switch {
-	case v.marker:
-		event.Type, event.Name = s3mesh.EventRemoved, "ObjectRemoved:DeleteMarkerCreated"
-	case v.etag == "":
-		event.Type, event.Name = s3mesh.EventRemoved, "ObjectRemoved:Delete"
-	case len(v.parts) > 0:
-		event.Type, event.Name = s3mesh.EventCreated, "ObjectCreated:CompleteMultipartUpload"
-	default:
-		event.Type, event.Name = s3mesh.EventCreated, "ObjectCreated:Put"
+	if name == eventMarker || name == eventDelete {
+		event.Type = s3mesh.EventRemoved
 	}
 	b.cfg.OnEvent(event)
 }

@@ -55,6 +55,11 @@ type request struct {
 	body     *body // nil for none
 }
 
+// namesNoKey reports that the operation is one on the bucket as a whole.
+func (r request) namesNoKey() bool {
+	return r.op == opHeadBucket || r.op == opList || r.op == opVersioning
+}
+
 // do sends r and returns the answer when its status is below 300; the caller then closes the body. Everything else is an
 // *s3mesh.Error.
 func (c *client) do(ctx context.Context, r request) (*http.Response, error) {
@@ -127,7 +132,7 @@ var foldingProducts = []string{versitygw, "MinIO", "SeaweedFS"}
 // another key. Segments "." and ".." are refused by every product but Amazon S3, as some follow them out of the bucket.
 func (c *client) checkKey(ctx context.Context, r request) error {
 	switch {
-	case r.op == opHeadBucket:
+	case r.namesNoKey():
 		return nil
 	case r.key == "":
 		return c.refuse(r, s3mesh.KindInvalid, "the key is empty")

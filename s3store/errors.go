@@ -22,6 +22,9 @@ const (
 	opPart       = "UploadPart"
 	opComplete   = "CompleteMultipartUpload"
 	opAbort      = "AbortMultipartUpload"
+	opDelete     = "DeleteObject"
+	opList       = "ListObjectsV2"
+	opVersioning = "GetBucketVersioning"
 	opHeadBucket = "HeadBucket"
 )
 

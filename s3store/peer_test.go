@@ -56,6 +56,8 @@ func TestMinIO(t *testing.T) {
 	endpoint := peer.MinIO(t)
 	t.Run("Conformance", func(t *testing.T) { testConformance(t, endpoint) })
 	t.Run("Requests", func(t *testing.T) { testRequests(t, endpoint) })
+	t.Run("Probe", func(t *testing.T) { testProbe(t, endpoint) })
+	t.Run("ProbeGivenUp", func(t *testing.T) { testProbeGivenUp(t, endpoint) })
 	t.Run("NoSuchBucket", func(t *testing.T) { testNoSuchBucket(t, endpoint) })
 	t.Run("WrongCredentials", func(t *testing.T) { testWrongCredentials(t, endpoint) })
 	t.Run("Unversioned", func(t *testing.T) { testUnversioned(t, endpoint) })
@@ -73,7 +75,7 @@ func testConformance(t *testing.T, endpoint peer.Endpoint) {
 			Client: endpoint.Application(name),
 			Gaps: conformance.BucketGaps{
 				Unstorable:        append(conformance.FoldedKeys(), conformance.LongSegment()),
-				NoWebsiteRedirect: true,
+				NoWebsiteRedirect: true, DeleteIgnoresIfMatch: true,
 			},
 		}
 	})
@@ -97,6 +99,10 @@ func testRequests(t *testing.T, endpoint peer.Endpoint) {
 			if err == nil {
 				err = body.Close()
 			}
+			return err
+		}},
+		{"delete", 1, func() error {
+			_, err := bucket.Delete(t.Context(), "large", s3mesh.DeleteOptions{Condition: s3mesh.IfMatch("any")})
 			return err
 		}},
 		{"history", 1, func() error {
@@ -134,7 +140,7 @@ func put(t *testing.T, bucket s3mesh.Bucket, key, body string) error {
 }
 
 // everyOperation runs each operation on bucket and checks that it fails with the kind.
-func everyOperation(t *testing.T, bucket s3mesh.Bucket, want s3mesh.Kind) {
+func everyOperation(t *testing.T, bucket *s3store.Bucket, want s3mesh.Kind) {
 	t.Helper()
 	check := func(op string, err error) {
 		t.Helper()
@@ -153,6 +159,15 @@ func everyOperation(t *testing.T, bucket s3mesh.Bucket, want s3mesh.Kind) {
 	for _, err = range bucket.History(t.Context(), "key") {
 		check("History", err)
 	}
+	for _, err = range bucket.List(t.Context(), "") {
+		check("List", err)
+	}
+	_, err = bucket.Delete(t.Context(), "key", s3mesh.DeleteOptions{Condition: s3mesh.IfMatch("etag")})
+	check("Delete", err)
+	_, err = bucket.Delete(t.Context(), "key", s3mesh.DeleteOptions{VersionID: "00000000-0000-4000-8000-000000000000"})
+	check("Delete of a version", err)
+	_, err = bucket.Probe(t.Context())
+	check("Probe", err)
 }
 
 func testNoSuchBucket(t *testing.T, endpoint peer.Endpoint) {

@@ -38,7 +38,7 @@ func (b *Bucket) BeginUpload(ctx context.Context, key string, attr s3mesh.Attrib
 	var answer struct {
 		UploadID string `xml:"UploadId"`
 	}
-	if err := decodeXML(resp.Body, &answer); err != nil {
+	if err := decodeXML(resp.Body, maxAnswer, &answer); err != nil {
 		return nil, b.client.fail(ctx, r, brokenOff(err))
 	}
 	if answer.UploadID == "" {
@@ -106,7 +106,7 @@ func (u *upload) readCompleted(ctx context.Context, r request, resp *http.Respon
 		ETag    string `xml:"ETag"`
 		responseError
 	}
-	err := decodeXML(resp.Body, &answer)
+	err := decodeXML(resp.Body, maxAnswer, &answer)
 	switch {
 	case err != nil:
 		return s3mesh.Written{}, u.bucket.client.fail(ctx, r, brokenOff(err))
@@ -141,6 +141,6 @@ func (u *upload) request(op, method string) request {
 
 func brokenOff(err error) error { return fmt.Errorf("the answer broke off: %w", err) }
 
-func decodeXML(body io.Reader, into any) error {
-	return xml.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(into)
+func decodeXML(body io.Reader, limit int64, into any) error {
+	return xml.NewDecoder(io.LimitReader(body, limit)).Decode(into)
 }

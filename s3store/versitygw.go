@@ -23,6 +23,14 @@ func refusedByVersitygw(err error) bool {
 		response.status == http.StatusPreconditionFailed
 }
 
+// unknownToVersitygw reports that err is its answer to the removal of a version that is not there: the same as to an ID
+// which cannot be, where other products report success.
+func unknownToVersitygw(err error, versionID string) bool {
+	var response *responseError
+	_, possible := ulidTime(versionID)
+	return possible && errors.As(err, &response) && response.server == versitygw && response.Code == "InvalidArgument"
+}
+
 // absenceBeforehand is absence where the store is versitygw, which is found out once, and IfAbsent elsewhere.
 func (b *Bucket) absenceBeforehand(ctx context.Context, r request) (s3mesh.Condition, error) {
 	if b.client.product.Load() == nil && !b.client.exactKeys {

@@ -34,13 +34,16 @@ type BucketGaps struct {
 	NoNesting bool
 	// IfMatchUnderMarker tells that IfMatch holds for the ETag of an object that a delete marker hides.
 	IfMatchUnderMarker bool
+	// DeleteIgnoresIfMatch tells that a delete happens whatever its condition, and that where a delete marker is on top
+	// it makes none but returns the ID of that one.
+	DeleteIgnoresIfMatch bool
 }
 
 // TestBucket runs the suite. open is called once for every subtest and returns a bucket of its own.
 func TestBucket(t *testing.T, open func(t *testing.T) BucketFixture) {
 	t.Helper()
 	groups := []map[string]func(bucketCase){
-		readTests(), writeTests(), conditionTests(), historyTests(), uploadTests(), keyTests(),
+		readTests(), writeTests(), conditionTests(), historyTests(), uploadTests(), keyTests(), deleteTests(),
 	}
 	for _, group := range groups {
 		for name, test := range group {
