@@ -49,7 +49,7 @@ var kinds = [...]struct {
 	KindUnsupported:        {"unsupported", false, "the store lacks this operation; see docs/stores.md"},
 	KindCorrupted:          {"corrupted", true, "the bytes were damaged or cut off on the way; tried again"},
 	KindHeld: {"held", true, "deletes on this link exceeded the configured rate; when they are meant, " +
-		"let them go with: s3mesh link resume SOURCE->TARGET"},
+		"let them go with: s3mesh link resume SOURCE TARGET"},
 	KindCanceled: {"canceled", true, "nothing to do: the work was stopped and is taken up again"},
 }
 

@@ -62,4 +62,6 @@ type Task struct {
 	Event Event
 	// Attempt counts the deliveries of this task, from 1.
 	Attempt int
+	// Resumes tells that an earlier task of the key may have stopped half-way, and that this one took its place.
+	Resumes bool
 }

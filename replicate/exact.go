@@ -3,28 +3,37 @@ package replicate
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/resolve"
 )
 
-// decide resolves, and asks where the versions were written when the times at hand cannot tell.
-func (r *Replicator) decide(ctx context.Context, task s3mesh.Task, source *openState, target state) (resolve.Decision, error) {
-	key := task.Event.Key
+// decide resolves between a source that was read after the target, and the target.
+func (r *Replicator) decide(ctx context.Context, task s3mesh.Task, source *state, target state) (resolve.Decision, error) {
 	decision := resolve.Resolve(*source.version, target.version, r.MaxClockSkew)
 	if decision != resolve.NeedExact {
 		return decision, nil
 	}
-	if native(source.state) && target.version.Origin == source.site {
-		// The source was read after the target: what it holds natively was written on top of all that it ever gave away,
-		// unless what it gave away was then deleted by its version ID.
+	if native(*source) && target.version.Origin == source.site && !target.holdsDelete() {
+		// What the source holds natively was written on top of all that it ever gave away, unless what it gave away was then
+		// deleted by its version ID.
 		if task.Event.Type == s3mesh.EventRemoved {
-			return r.unlessRemoved(ctx, key, *target.version)
+			return r.unlessRemoved(ctx, task.Event.Key, *target.version)
 		}
 		return resolve.Copy, nil
 	}
 	if native(target) && source.version.Origin == target.site {
 		return resolve.Superseded, nil
+	}
+	return r.decideExactly(ctx, task.Event.Key, source, target)
+}
+
+// decideExactly resolves by times that are exact where it takes that, for which it asks where the versions were written.
+func (r *Replicator) decideExactly(ctx context.Context, key string, source *state, target state) (resolve.Decision, error) {
+	decision := resolve.Resolve(*source.version, target.version, r.MaxClockSkew)
+	if decision != resolve.NeedExact {
+		return decision, nil
 	}
 	exactSource, err := r.exact(ctx, key, *source.version)
 	if err != nil {
@@ -34,7 +43,8 @@ func (r *Replicator) decide(ctx context.Context, task s3mesh.Task, source *openS
 	if err != nil {
 		return 0, err
 	}
-	if exactSource.Origin == exactTarget.Origin && exactSource.Time == exactTarget.Time {
+	unversioned := exactSource.VersionID == "" && exactTarget.VersionID == ""
+	if exactSource.Origin == exactTarget.Origin && (exactSource.Time == exactTarget.Time || unversioned) {
 		return r.askOrigin(ctx, key, exactSource)
 	}
 	source.version = &exactSource
@@ -44,7 +54,7 @@ func (r *Replicator) decide(ctx context.Context, task s3mesh.Task, source *openS
 // unlessRemoved decides for a source that holds another version than the one it gave to the target: when that one is gone
 // from its history, it was deleted there by its version ID, which is not propagated, and the target keeps it.
 func (r *Replicator) unlessRemoved(ctx context.Context, key string, given s3mesh.Version) (resolve.Decision, error) {
-	for entry, err := range r.Readers[given.Origin].History(ctx, key) {
+	for entry, err := range r.history(ctx, given.Origin, key, askedUndone) {
 		if err != nil {
 			return 0, err
 		}
@@ -57,11 +67,10 @@ func (r *Replicator) unlessRemoved(ctx context.Context, key string, given s3mesh
 
 // native reports that a site holds a version of its own.
 func native(s state) bool {
-	return s.version.Origin == s.site && s.version.VersionID == s.object.VersionID
+	return s.version.Origin == s.site && s.version.VersionID == s.top()
 }
 
-// askOrigin decides between two versions of one origin that have the same time, which happens only where the bucket keeps
-// no versions: the one that the origin still holds is the later one. When it holds neither, something newer is on its way.
+// askOrigin decides between two versions of one origin whose times cannot tell, as its bucket keeps no versions: the one that the origin still holds is the later one. When it holds neither, something newer is on its way.
 func (r *Replicator) askOrigin(ctx context.Context, key string, source s3mesh.Version) (resolve.Decision, error) {
 	held, err := r.state(ctx, source.Origin, key)
 	if err != nil {
@@ -76,17 +85,23 @@ func (r *Replicator) askOrigin(ctx context.Context, key string, source s3mesh.Ve
 // exact returns v with its exact time, computed from the history of its key at its origin. Where there is no history, or it
 // no longer reaches back to v, or the origin has left the replica set, the LastModified that v carries is all there is.
 func (r *Replicator) exact(ctx context.Context, key string, v s3mesh.Version) (s3mesh.Version, error) {
-	origin, known := r.Readers[v.Origin]
-	if v.Exact || !known || v.VersionID == "" || v.VersionID == s3mesh.NullVersionID {
+	if v.Exact || r.Readers[v.Origin] == nil || v.VersionID == "" || v.VersionID == s3mesh.NullVersionID {
 		v.Exact = true
 		return v, nil
 	}
-	chain, base, err := r.chain(ctx, origin, key, v)
+	chain, err := r.chain(ctx, key, v)
 	if err != nil {
 		return v, err
 	}
-	for _, entry := range slices.Backward(chain) {
-		t := resolve.Native(entry.LastModified, base)
+	var base *s3mesh.LogicalTime
+	for _, link := range slices.Backward(chain) {
+		t := link.time
+		switch {
+		case link.native:
+			t = resolve.Native(link.modified, base)
+		case base != nil && base.Compare(t) > 0:
+			continue // a replica that was put on something later, as happens in a race
+		}
 		base = &t
 	}
 	if base != nil {
@@ -96,38 +111,46 @@ func (r *Replicator) exact(ctx context.Context, key string, v s3mesh.Version) (s
 	return v, nil
 }
 
-// chain returns v's entry in its origin's history followed by the native versions below it that can still matter for its
-// time, and the time of the replica that they were written over, if one is in reach.
-func (r *Replicator) chain(ctx context.Context, origin s3mesh.Reader, key string, v s3mesh.Version) (
-	[]s3mesh.HistoryEntry, *s3mesh.LogicalTime, error) {
-	var chain []s3mesh.HistoryEntry
-	var latest s3mesh.HistoryEntry // the latest by LastModified that is not multipart
-	for entry, err := range origin.History(ctx, key) {
+// chained is one version of the history that an exact time is computed from.
+type chained struct {
+	native   bool
+	modified time.Time          // of a native version
+	time     s3mesh.LogicalTime // of a replica
+}
+
+// chain returns v's entry in its origin's history, followed by the versions below it that can still matter for its time.
+func (r *Replicator) chain(ctx context.Context, key string, v s3mesh.Version) ([]chained, error) {
+	var chain []chained
+	var latest past // the latest by LastModified that is not multipart
+	for entry, err := range r.history(ctx, v.Origin, key, askedExact) {
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if len(chain) == 0 && entry.VersionID != v.VersionID {
 			continue
 		}
 		if len(chain) > 0 {
-			if !latest.LastModified.IsZero() && resolve.CannotReach(entry, latest.LastModified, r.MaxClockSkew) {
-				return chain, nil, nil
+			if !latest.LastModified.IsZero() && resolve.CannotReach(entry.HistoryEntry, latest.LastModified, r.MaxClockSkew) {
+				return chain, nil
 			}
 			below, err := r.versionIn(ctx, v.Origin, key, entry)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			if below.Origin != v.Origin {
-				below, err = r.exact(ctx, key, below)
-				return chain, &below.Time, err
+			if below.Origin != v.Origin || below.VersionID != entry.VersionID {
+				if below, err = r.exact(ctx, key, below); err != nil {
+					return nil, err
+				}
+				chain = append(chain, chained{time: below.Time})
+				continue
 			}
 		}
-		chain = append(chain, entry)
+		chain = append(chain, chained{native: true, modified: entry.LastModified})
 		if !resolve.Multipart(entry.ETag) && entry.LastModified.After(latest.LastModified) {
 			latest = entry
 		}
 	}
-	return chain, nil, nil
+	return chain, nil
 }
 
 // conflictDepth bounds how far down a history is searched for a version before two are called concurrent.
@@ -137,27 +160,40 @@ const conflictDepth = 1000
 // site that wrote winner has loser, or a replica of it, below winner if it was not. Only versions of different sites can be
 // concurrent, and only where versions are kept can it be told.
 func (r *Replicator) conflict(ctx context.Context, key string, winner, loser s3mesh.Version) bool {
-	origin, known := r.Readers[winner.Origin]
-	if !known || winner.Origin == loser.Origin || winner.VersionID == "" || loser.Deleted {
+	if r.Readers[winner.Origin] == nil || winner.Origin == loser.Origin || winner.VersionID == "" ||
+		winner.Deleted && loser.Deleted || loser.Deleted && !r.PropagateDeletes {
 		return false
 	}
-	depth, covered := 0, false
-	for entry, err := range origin.History(ctx, key) {
-		if err != nil {
-			r.Log.Warn("cannot tell whether two versions conflict", "key", key, "error", err)
-			return false
-		}
-		switch {
-		case entry.VersionID == winner.VersionID:
-			covered = true
-		case covered && entry.ETag == loser.ETag:
-			return false
-		}
-		if depth++; depth == conflictDepth {
-			break
-		}
+	known, err := r.covers(ctx, key, winner, loser)
+	if err != nil {
+		r.Log.Warn("cannot tell whether two versions conflict", "key", key, "error", err)
+	}
+	if known || err != nil {
+		return false
 	}
 	r.Log.Warn("conflict: two sites wrote the key without knowledge of each other; the later one wins",
 		"key", key, "winner", winner, "loser", loser)
 	return true
+}
+
+// covers reports whether loser lies below winner where that was written.
+func (r *Replicator) covers(ctx context.Context, key string, winner, loser s3mesh.Version) (bool, error) {
+	depth, reached := 0, false
+	for entry, err := range r.history(ctx, winner.Origin, key, askedConflict) {
+		switch {
+		case err != nil || depth == conflictDepth:
+			return false, err
+		case !reached:
+			reached = entry.VersionID == winner.VersionID
+		case loser.Deleted && entry.DeleteMarker:
+			marker, err := r.versionIn(ctx, winner.Origin, key, entry)
+			if err != nil || marker.Same(loser) {
+				return err == nil, err
+			}
+		case !loser.Deleted && entry.ETag == loser.ETag:
+			return true, nil
+		}
+		depth++
+	}
+	return false, nil
 }

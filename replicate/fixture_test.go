@@ -51,6 +51,7 @@ type fixture struct {
 type siteOptions struct {
 	unversioned bool
 	skew        time.Duration
+	lacks       s3mesh.Capabilities
 }
 
 func newFixture(options map[string]siteOptions) *fixture {
@@ -62,7 +63,7 @@ func newFixture(options map[string]siteOptions) *fixture {
 		sites = append(sites, s3mesh.Site{Name: name, Bucket: "photos-" + name})
 		o := options[name]
 		f.sites[name] = newSpy(memstore.NewBucket(memstore.BucketConfig{
-			Site: name, Unversioned: o.unversioned, Principal: "s3mesh",
+			Site: name, Unversioned: o.unversioned, Lacks: o.lacks, Principal: "s3mesh",
 			Clock: func() time.Time { return f.clock.now().Add(o.skew) }, OnEvent: f.take,
 		}))
 		readers[name] = f.sites[name]
@@ -70,7 +71,7 @@ func newFixture(options map[string]siteOptions) *fixture {
 	f.set = s3mesh.FullMesh("test", sites...)
 	for name, site := range f.sites {
 		f.engines[name] = replicate.New(replicate.Config{
-			Target: name, Bucket: site, Readers: readers, MaxClockSkew: 2 * time.Second, LargeObject: 8 << 20, Echoes: f.echoes,
+			Target: name, Bucket: site, Readers: readers, Capabilities: capabilities(options[name]), MaxClockSkew: 2 * time.Second, LargeObject: 8 << 20, Echoes: f.echoes,
 			IgnoreEchoes: map[string]bool{"ap": true, "eu": true, "us": true}, Now: f.clock.now,
 			Announce: func(_ context.Context, ev s3mesh.Event) error { f.take(ev); return nil },
 			Log:      slog.New(slog.DiscardHandler),
@@ -78,6 +79,22 @@ func newFixture(options map[string]siteOptions) *fixture {
 	}
 	return f
 }
+
+// capabilities is what a site has that lacks some.
+func capabilities(o siteOptions) s3mesh.Capabilities {
+	return s3mesh.Capabilities{Versioned: !o.unversioned, ConditionalPut: !o.lacks.ConditionalPut,
+		ConditionalComplete: !o.lacks.ConditionalComplete, ConditionalDelete: !o.lacks.ConditionalDelete}
+}
+
+// propagateDeletes has deletes propagated between all sites.
+func (f *fixture) propagateDeletes() *fixture {
+	for _, engine := range f.engines {
+		engine.PropagateDeletes, engine.TombstoneRetention = true, retention
+	}
+	return f
+}
+
+const retention = 30 * 24 * time.Hour
 
 func (f *fixture) take(ev s3mesh.Event) {
 	f.mu.Lock()
@@ -216,6 +233,13 @@ func (s *spy) Put(ctx context.Context, key string, in s3mesh.PutInput) (s3mesh.W
 		return s3mesh.Written{}, err
 	}
 	return s.bucket.Put(ctx, key, in)
+}
+
+func (s *spy) Delete(ctx context.Context, key string, opt s3mesh.DeleteOptions) (s3mesh.Written, error) {
+	if err := s.request("DELETE"); err != nil {
+		return s3mesh.Written{}, err
+	}
+	return s.bucket.Delete(ctx, key, opt)
 }
 
 func (s *spy) BeginUpload(ctx context.Context, key string, attr s3mesh.Attributes) (s3mesh.Upload, error) {

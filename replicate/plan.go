@@ -106,7 +106,8 @@ func (p *Planner) echo(ev s3mesh.Event) bool {
 		return false
 	}
 	own := p.Principals[ev.Site]
-	return own != "" && own == ev.Principal || p.Echoes.Caused(ev, "")
+	// The removal of a delete marker is announced under the version ID that its creation was announced under.
+	return own != "" && own == ev.Principal || ev.Type == s3mesh.EventCreated && p.Echoes.Caused(ev, "")
 }
 
 func (p *Planner) lane(ev s3mesh.Event) s3mesh.Lane {

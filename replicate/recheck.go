@@ -12,77 +12,191 @@ func (r *Replicator) holding(v s3mesh.Version, w s3mesh.Written) state {
 	return state{site: r.Target, version: &v, object: s3mesh.Object{ETag: w.ETag, VersionID: w.VersionID}}
 }
 
-// recheck looks at what a write under If-Match has covered. S3 compares ETags, and a client that writes the same bytes with
-// other metadata changes no ETag: the condition then holds for a version that nobody looked at. Where that version is later
-// than what covers it, it is written again on top, as a replica of itself, and announced, as the event of the client's own
-// write may have been processed while it was covered. looked is the version ID that the write was decided on, or "" when
-// that is not known any more. Without versions there is nothing to look at.
-func (r *Replicator) recheck(ctx context.Context, out *s3mesh.Outcome, top state, looked string) error {
-	for range rereads {
-		if top.object.VersionID == "" {
-			return nil
+// recheck looks at what a write has covered, as its condition cannot tell everything. S3 compares ETags, and a client that
+// writes the same bytes with other metadata changes no ETag; to If-None-Match a delete is nothing; and some stores honour no
+// condition, or not in a race. Where what was covered is later than what covers it, it is put on top again, and announced, as
+// the event of the client's own request may have been processed while it was covered. looked is the version ID of the object
+// that the write was decided on, or "". Where an earlier try may have stopped half-way, it looks further down. Without
+// versions there is nothing to look at.
+func (r *Replicator) recheck(ctx context.Context, j *job, top state, looked string) error {
+	return r.recheckBelow(ctx, j, top, func(depth int, entry past) bool {
+		if j.again {
+			return depth == resumedDepth
 		}
-		covered, err := r.below(ctx, out.Task.Event.Key, top.object.VersionID, looked)
+		return depth > 0 || entry.VersionID == looked && !entry.DeleteMarker
+	})
+}
+
+// resumedDepth is how many versions below the one on top are looked at when a task that may have died half-way is taken up:
+// several tasks may have written, and died, in a row.
+const resumedDepth = 8
+
+// recheckBelow is recheck for the versions below top until enough, which is told how many came before, says to stop.
+func (r *Replicator) recheckBelow(ctx context.Context, j *job, top state,
+	enough func(depth int, entry past) bool) error {
+	key := j.Task.Event.Key
+	if top.top() == "" {
+		return nil
+	}
+	covered, err := r.latestBelow(ctx, key, top, enough)
+	for range rereads {
 		if err != nil || covered == nil {
 			return err
 		}
-		decision, err := r.decide(ctx, out.Task, covered, top)
-		if err != nil || decision != resolve.Copy {
-			covered.close()
+		r.Log.Info("a client's write was covered and is put on top again", "site", r.Target, "key", key, "version", *covered.version)
+		if err = r.uncover(ctx, j, covered, top); !changedMeanwhile(err) {
 			return err
 		}
-		r.Log.Info("a client's write was covered and is put on top again", "site", r.Target, "key", out.Task.Event.Key,
-			"version", *covered.version)
-		written, err := r.write(ctx, out, covered, s3mesh.IfMatch(top.object.ETag))
-		covered.close()
+		// Something else is on top by now. It may have been decided on what should not have been there.
+		if top, err = r.state(ctx, r.Target, key); err != nil {
+			return err
+		}
+		covered, err = r.stillLater(ctx, key, covered, top)
+	}
+	return err
+}
+
+// stillLater returns covered if it is later than what is on top, and otherwise nil.
+func (r *Replicator) stillLater(ctx context.Context, key string, covered *state, top state) (*state, error) {
+	if top.version == nil {
+		return nil, nil //nolint:nilnil // nothing is covered
+	}
+	decision, err := r.decideExactly(ctx, key, covered, top)
+	if err != nil || decision != resolve.Copy {
+		return nil, err
+	}
+	return covered, nil
+}
+
+// latestBelow returns the latest of the versions below top that is later than it, or nil.
+func (r *Replicator) latestBelow(ctx context.Context, key string, top state,
+	enough func(depth int, entry past) bool) (*state, error) {
+	var best *state
+	consider := func(s state) error {
+		against := top
+		if best != nil {
+			against = *best
+		}
+		later, err := r.stillLater(ctx, key, &s, against)
+		if later != nil {
+			best = later
+		}
+		return err
+	}
+	reached, depth := false, 0
+	for entry, err := range r.history(ctx, r.Target, key, askedCovered) {
+		switch {
+		case err != nil:
+			return nil, err
+		case !reached:
+			reached = entry.VersionID == top.top()
+			continue
+		case enough(depth, entry), entry.DeleteMarker && !r.PropagateDeletes:
+			return best, nil
+		}
+		depth++
+		s, err := r.stateIn(ctx, key, entry)
+		if err == nil {
+			err = consider(s)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !reached || !r.PropagateDeletes {
+		return best, nil
+	}
+	// The target may have known of a delete while it held nothing.
+	held, err := r.heldTombstone(ctx, r.Target, key)
+	if v, known := held.Of(""); known && err == nil {
+		err = consider(state{site: r.Target, version: &v})
+	}
+	return best, err
+}
+
+// stateIn is what the target held when entry was on top.
+func (r *Replicator) stateIn(ctx context.Context, key string, entry past) (state, error) {
+	if entry.DeleteMarker {
+		v, err := r.versionIn(ctx, r.Target, key, entry)
+		return state{site: r.Target, version: &v, deleted: deleted{marker: entry.VersionID}}, err
+	}
+	obj, err := r.Bucket.Head(ctx, key, s3mesh.ReadOptions{VersionID: entry.VersionID})
+	if err != nil {
+		return state{}, err
+	}
+	v, err := r.versionOf(ctx, r.Target, key, obj)
+	return state{site: r.Target, version: v, object: obj}, err
+}
+
+// uncover puts what was covered on top again, and tells the target's links.
+func (r *Replicator) uncover(ctx context.Context, j *job, covered *state, top state) error {
+	key := j.Task.Event.Key
+	switch {
+	case top.holdsDelete():
+		if _, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: top.deleted.marker}); err != nil {
+			return err
+		}
+		// The marker was ours to remove: nobody took that delete back.
+		err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Unbind(top.deleted.marker) })
 		if err != nil {
 			return err
 		}
-		looked, top = top.object.VersionID, r.holding(*covered.version, written)
-		out.Result, out.Target = s3mesh.ResultConflictLost, covered.version
-		if err := r.announce(ctx, out.Task.Event.Key); err != nil {
+	case covered.holdsDelete():
+		if err := r.applyDelete(ctx, j, *covered.version, top); err != nil {
+			return err
+		}
+	default:
+		source := &openState{state: *covered}
+		defer source.close()
+		written, err := r.write(ctx, j, source, s3mesh.IfMatch(top.object.ETag))
+		if err != nil {
+			return err
+		}
+		if err := r.recheck(ctx, j, r.holding(*covered.version, written), top.object.VersionID); err != nil {
 			return err
 		}
 	}
-	return nil
+	j.Result, j.Target = s3mesh.ResultConflictLost, covered.version
+	return r.announce(ctx, key)
 }
 
-// resumeRecheck takes up a recheck that an earlier attempt may not have come to the end of.
-func (r *Replicator) resumeRecheck(ctx context.Context, out *s3mesh.Outcome, target state) error {
-	if out.Task.Attempt <= 1 || !target.holdsObject() || native(target) {
+// resumeRecheck takes up what an earlier try may not have come to the end of.
+func (r *Replicator) resumeRecheck(ctx context.Context, j *job, target state) error {
+	if bind := r.unfinished(target, j.again); bind != nil {
+		err := r.changeTombstone(ctx, j.Task.Event.Key, func(t resolve.Tombstone) resolve.Tombstone {
+			return t.Bind(target.deleted.marker, *bind)
+		})
+		if err != nil {
+			return err
+		}
+		target.version = bind
+	}
+	switch {
+	case !j.again, target.version == nil, native(target):
 		return nil
+	case target.version.Origin == r.Target:
+		if err := r.announce(ctx, j.Task.Event.Key); err != nil {
+			return err
+		}
 	}
-	if target.version.Origin == r.Target {
-		return r.announce(ctx, out.Task.Event.Key)
+	return r.recheck(ctx, j, target, "")
+}
+
+// unfinished returns the delete that the marker on top of the target stands for, where the tombstone does not say so yet, or
+// nil. Where the store may let a marker cover anything, one that a repeated task finds beside an intent counts as made by it:
+// it is better to undo a client's delete than to hide a client's write.
+func (r *Replicator) unfinished(target state, again bool) *s3mesh.Version {
+	switch {
+	case target.deleted.intended:
+		return target.version
+	case again && !r.Capabilities.ConditionalDelete && target.holdsDelete() && native(target) &&
+		target.deleted.intent != nil:
+		return &target.deleted.intent.Delete
 	}
-	return r.recheck(ctx, out, target, "")
+	return nil
 }
 
 // announce tells the target's links of what it holds.
 func (r *Replicator) announce(ctx context.Context, key string) error {
 	return r.Announce(ctx, s3mesh.Event{Site: r.Target, Key: key, Type: s3mesh.EventCreated, Name: "s3mesh:Recheck", Time: r.Now()})
-}
-
-// below opens the object right below the target's version called id, or returns nil when there is none, or when it is the
-// one called looked.
-func (r *Replicator) below(ctx context.Context, key, id, looked string) (*openState, error) {
-	reached := false
-	for entry, err := range r.Bucket.History(ctx, key) {
-		switch {
-		case err != nil:
-			return nil, err
-		case !reached:
-			reached = entry.VersionID == id
-			continue
-		case entry.DeleteMarker || entry.VersionID == looked:
-			return nil, nil //nolint:nilnil // nothing below is an answer
-		}
-		obj, body, err := r.Bucket.Get(ctx, key, s3mesh.ReadOptions{VersionID: entry.VersionID})
-		if err != nil {
-			return nil, err
-		}
-		v := resolve.Read(r.Target, key, obj).Version
-		return &openState{state{r.Target, &v, obj}, body}, nil
-	}
-	return nil, nil //nolint:nilnil // nothing below is an answer
 }

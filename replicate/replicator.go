@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -29,20 +30,34 @@ type Config struct {
 	MaxClockSkew time.Duration
 	// LargeObject is the size in bytes from which objects are copied in parts.
 	LargeObject int64
-	Echoes      *Echoes
+	// Capabilities is what the target's store was seen to do. Where it honours no condition, each write is preceded and
+	// followed by a look, and a client's write that was covered is put back on top.
+	Capabilities s3mesh.Capabilities
+	// PropagateDeletes tells that a delete at a source is to be applied to the target. It takes buckets that keep versions.
+	PropagateDeletes bool
+	// Brake may hold back the deletes of a link; nil holds none.
+	Brake *Brake
+	// TombstoneRetention is how long replicated deletes are remembered.
+	TombstoneRetention time.Duration
+	Echoes             *Echoes
 	// IgnoreEchoes names the source sites whose echoes carry nothing further: see [s3mesh.ReplicaSet.EchoesRedundant].
 	IgnoreEchoes map[string]bool
 	// Announce makes an event of the target durable in its stream, for what no notification will tell of.
 	Announce func(ctx context.Context, ev s3mesh.Event) error
-	Now      func() time.Time
-	Log      *slog.Logger
+	// CountHistory, where set, is told of every version history that a site is asked for, and why: see [HistoryReasons].
+	CountHistory func(site, reason string)
+	// CountDistrust, where set, is told of every version stamp or tombstone at a site that was not believed.
+	CountDistrust func(site string)
+	Now           func() time.Time
+	Log           *slog.Logger
 }
 
 // Replicator carries tasks to one site. It writes to that site's bucket only, and only under a condition. It holds no
 // state that matters: any number may work on the same site. It is safe for concurrent use.
 type Replicator struct {
 	Config
-	buffers bufferPool
+	buffers   bufferPool
+	lastStamp atomic.Int64 // when the last replica was stamped, in Unix nanoseconds
 }
 
 // New returns a replicator.
@@ -55,31 +70,46 @@ func New(cfg Config) *Replicator {
 //
 // The outcome of a failure has ResultRetry; its error is an [s3mesh.Error] whose Site is the one that failed.
 func (r *Replicator) Replicate(ctx context.Context, task s3mesh.Task) s3mesh.Outcome {
-	out := s3mesh.Outcome{Task: task}
-	err := r.replicate(ctx, &out)
+	j := job{Outcome: s3mesh.Outcome{Task: task}, again: task.Attempt > 1 || task.Resumes || task.Lane == s3mesh.LaneBulk || task.Lane == s3mesh.LaneHeld}
+	err := r.replicate(ctx, &j)
 	if err != nil {
-		out.Result, out.Err = s3mesh.ResultRetry, err
+		j.Result, j.Err = s3mesh.ResultRetry, err
 	}
-	out.Done = r.Now()
-	return out
+	j.Done = r.Now()
+	return j.Outcome
 }
 
-func (r *Replicator) replicate(ctx context.Context, out *s3mesh.Outcome) error {
-	task := out.Task
-	if r.IgnoreEchoes[task.Link.Source] && r.Echoes.Await(ctx, task.Event, task.Link.Target) {
-		out.Result = s3mesh.ResultInSync
+// job is a task being carried, with the outcome so far.
+type job struct {
+	s3mesh.Outcome
+	// again tells that an earlier try may have stopped half-way: between a write, and the look at what it covered. It may
+	// have become a dead letter since, which is replayed in the bulk lane.
+	again bool
+}
+
+func (r *Replicator) replicate(ctx context.Context, j *job) error {
+	task := j.Task
+	if r.IgnoreEchoes[task.Link.Source] && task.Event.Type == s3mesh.EventCreated &&
+		r.Echoes.Await(ctx, task.Event, task.Link.Target) {
+		j.Result = s3mesh.ResultInSync
 		return nil
 	}
 	if r.looksNew(task) {
-		if done, err := r.copyUnseen(ctx, out); done || err != nil {
+		if done, err := r.copyUnseen(ctx, j); done || err != nil {
 			return err
 		}
 	}
 	var err error
+	undeleted := false
 	for range rereads {
-		if err = r.merge(ctx, out); !changedMeanwhile(err) {
-			return err
+		if err = r.merge(ctx, j); !changedMeanwhile(err) {
+			break
 		}
+		j.again = true
+		undeleted = undeleted || j.Result == s3mesh.ResultUndeleted
+	}
+	if err == nil && undeleted && !j.Result.Wrote() {
+		j.Result = s3mesh.ResultUndeleted
 	}
 	return err
 }
@@ -94,93 +124,113 @@ func changedMeanwhile(err error) bool {
 // looksNew reports that a task is probably the first write of a small key: worth a write without a look at the target.
 func (r *Replicator) looksNew(task s3mesh.Task) bool {
 	ev := task.Event
-	return task.Lane == s3mesh.LaneLive && task.Attempt <= 1 && ev.Type == s3mesh.EventCreated &&
+	return r.Capabilities.ConditionalPut && task.Lane == s3mesh.LaneLive && task.Attempt <= 1 && !task.Resumes && ev.Type == s3mesh.EventCreated &&
 		ev.Size <= smallObject && !r.Echoes.Wrote(task.Link.Target, ev.Key)
 }
 
 // copyUnseen is the short way for a new small object: one GET, and one PUT that fails if the target holds the key. It
 // reports false when the long way must be taken.
-func (r *Replicator) copyUnseen(ctx context.Context, out *s3mesh.Outcome) (done bool, err error) {
-	link := out.Task.Link
-	source, err := r.open(ctx, out.Task)
+func (r *Replicator) copyUnseen(ctx context.Context, j *job) (done bool, err error) {
+	link := j.Task.Link
+	source, err := r.open(ctx, j.Task)
 	if err != nil {
 		return false, err
 	}
 	defer source.close()
 	switch {
 	case source.version == nil:
-		out.Result = s3mesh.ResultSourceGone
+		j.Result = s3mesh.ResultSourceGone
 		return true, nil
+	case source.version.Deleted:
+		return false, nil
 	case source.version.Origin == link.Target:
 		// The target wrote this version itself, and its state only moves up from there.
-		out.Source, out.Result = source.version, s3mesh.ResultInSync
+		j.Source, j.Result = source.version, s3mesh.ResultInSync
 		return true, nil
 	case source.object.Size > smallObject:
 		return false, nil
 	}
-	_, err = r.write(ctx, out, source, s3mesh.IfAbsent())
+	written, err := r.write(ctx, j, source, s3mesh.IfAbsent())
 	if changedMeanwhile(err) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil || !r.PropagateDeletes {
+		return err == nil, err
+	}
+	// A delete at the target may be the later one. The condition does not tell.
+	return true, r.recheck(ctx, j, r.holding(*source.version, written), "")
 }
 
 // merge looks at both ends, the target first: what the source holds after that look was written on top of everything the
 // target can have received from it.
-func (r *Replicator) merge(ctx context.Context, out *s3mesh.Outcome) error {
-	link, key := out.Task.Link, out.Task.Event.Key
+func (r *Replicator) merge(ctx context.Context, j *job) error {
+	link, key := j.Task.Link, j.Task.Event.Key
 	target, err := r.state(ctx, link.Target, key)
 	if err != nil {
 		return err
 	}
-	source, err := r.open(ctx, out.Task)
+	source, err := r.open(ctx, j.Task)
 	if err != nil {
 		return err
 	}
 	defer source.close()
-	out.Source, out.Target = source.version, target.version
+	j.Source, j.Target = source.version, target.version
 	if source.version == nil {
-		out.Result = s3mesh.ResultSourceGone
+		j.Result = s3mesh.ResultSourceGone
 		return nil
 	}
-	decision, err := r.decide(ctx, out.Task, source, target)
+	decision, err := r.decide(ctx, j.Task, &source.state, target)
 	if err != nil {
+		return err
+	}
+	if decision, err = r.undoneAlready(ctx, j, decision, source, target); err != nil {
 		return err
 	}
 	switch decision {
 	case resolve.InSync:
-		out.Result = s3mesh.ResultInSync
-		return r.resumeRecheck(ctx, out, target)
+		j.Result = s3mesh.ResultInSync
+		return r.resumeRecheck(ctx, j, target)
 	case resolve.Superseded:
-		out.Result = s3mesh.ResultSuperseded
-		if r.conflict(ctx, key, *target.version, *source.version) {
-			out.Result = s3mesh.ResultConflictLost
+		j.Result = s3mesh.ResultSuperseded
+		if target.version != nil && r.conflict(ctx, key, *target.version, *source.version) {
+			j.Result = s3mesh.ResultConflictLost
 		}
-		return r.resumeRecheck(ctx, out, target)
+		return r.resumeRecheck(ctx, j, target)
 	case resolve.Copy:
-		return r.overwrite(ctx, out, source, target)
+		if source.version.Deleted {
+			return r.applySourceDelete(ctx, j, *source.version, target)
+		}
+		return r.overwrite(ctx, j, source, target)
 	default:
 		return &s3mesh.Error{Kind: s3mesh.KindOther, Op: "resolve", Site: link.Target, Key: key,
 			Err: fmt.Errorf("undecided: %v", decision)}
 	}
 }
 
-func (r *Replicator) overwrite(ctx context.Context, out *s3mesh.Outcome, source *openState, target state) error {
+func (r *Replicator) overwrite(ctx context.Context, j *job, source *openState, target state) error {
 	cond := s3mesh.IfAbsent()
 	if target.holdsObject() {
 		cond = s3mesh.IfMatch(target.object.ETag)
 	}
 	// Asked before the write: it may push the loser out of the history that is kept.
-	conflict := target.version != nil && r.conflict(ctx, out.Task.Event.Key, *source.version, *target.version)
-	written, err := r.write(ctx, out, source, cond)
+	conflict := target.version != nil && r.conflict(ctx, j.Task.Event.Key, *source.version, *target.version)
+	written, err := r.write(ctx, j, source, cond)
 	if err != nil {
 		return err
 	}
 	if conflict {
-		out.Result = s3mesh.ResultConflictWon
+		j.Result = s3mesh.ResultConflictWon
 	}
-	if !target.holdsObject() {
+	if !target.holdsObject() && !r.PropagateDeletes && r.honours(source.object.Size) {
 		return nil
 	}
-	return r.recheck(ctx, out, r.holding(*source.version, written), target.object.VersionID)
+	return r.recheck(ctx, j, r.holding(*source.version, written), target.object.VersionID)
+}
+
+// honours reports whether the target's store honours the condition of a write of size bytes.
+func (r *Replicator) honours(size int64) bool {
+	if size >= r.LargeObject {
+		return r.Capabilities.ConditionalComplete
+	}
+	return r.Capabilities.ConditionalPut
 }

@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -12,11 +13,30 @@ import (
 // state is what one site holds for a key.
 type state struct {
 	site    string
-	version *s3mesh.Version // nil: no object and no delete marker
+	version *s3mesh.Version // nil: no object and no delete
 	object  s3mesh.Object   // the object; zero when version is nil or a delete
+	deleted deleted         // what makes version a delete
+}
+
+// deleted is how a site holds a delete.
+type deleted struct {
+	marker string // the version ID of the delete marker on top; empty where only the tombstone tells of the delete
+	// intended tells that the tombstone does not name the marker yet, as whoever made it has not come that far.
+	intended bool
+	// intent is the delete that the tombstone says is about to be made, if any.
+	intent *resolve.Intent
 }
 
 func (s state) holdsObject() bool { return s.version != nil && !s.version.Deleted }
+func (s state) holdsDelete() bool { return s.version != nil && s.version.Deleted }
+
+// top is the version ID of what is on top, or empty.
+func (s state) top() string {
+	if s.holdsDelete() {
+		return s.deleted.marker
+	}
+	return s.object.VersionID
+}
 
 // openState is a state whose body can be read once. A large object has no body: it is read in parts.
 type openState struct {
@@ -32,7 +52,7 @@ func (s *openState) close() {
 }
 
 // open reads what the source of a task holds, with the body unless the object is to be read in parts. A delete at the
-// source is no version to copy.
+// source is no version to copy, unless deletes are propagated.
 func (r *Replicator) open(ctx context.Context, task s3mesh.Task) (*openState, error) {
 	site, key := task.Link.Source, task.Event.Key
 	s := &openState{state: state{site: site}}
@@ -42,10 +62,13 @@ func (r *Replicator) open(ctx context.Context, task s3mesh.Task) (*openState, er
 	} else {
 		s.object, s.body, err = r.Readers[site].Get(ctx, key, s3mesh.ReadOptions{})
 	}
-	if err != nil {
-		if s3mesh.KindOf(err) == s3mesh.KindNotFound {
-			return &openState{state: state{site: site}}, nil
-		}
+	switch {
+	case s3mesh.KindOf(err) == s3mesh.KindNotFound && r.PropagateDeletes:
+		s.state, err = r.absent(ctx, site, key)
+		return s, err
+	case s3mesh.KindOf(err) == s3mesh.KindNotFound:
+		return &openState{state: state{site: site}}, nil
+	case err != nil:
 		return nil, err
 	}
 	if s.version, err = r.versionOf(ctx, site, key, s.object); err != nil {
@@ -55,41 +78,102 @@ func (r *Replicator) open(ctx context.Context, task s3mesh.Task) (*openState, er
 	return s, nil
 }
 
-// state reads what a site holds, delete markers included.
+// state reads what a site holds, deletes included.
 func (r *Replicator) state(ctx context.Context, site, key string) (state, error) {
 	obj, err := r.Readers[site].Head(ctx, key, s3mesh.ReadOptions{})
-	if err == nil {
-		v, err := r.versionOf(ctx, site, key, obj)
-		return state{site, v, obj}, err
+	if s3mesh.KindOf(err) == s3mesh.KindNotFound {
+		return r.absent(ctx, site, key)
 	}
-	if s3mesh.KindOf(err) != s3mesh.KindNotFound {
+	if err != nil {
 		return state{}, err
 	}
-	for top, err := range r.Readers[site].History(ctx, key) {
-		if err != nil {
-			return state{}, err
-		}
-		if !top.DeleteMarker {
-			break // written since the HEAD: the condition of the write will tell
-		}
-		return state{site: site, version: &s3mesh.Version{Time: s3mesh.TimeAt(top.LastModified), Origin: site,
-			VersionID: top.VersionID, Deleted: true}}, nil
+	v, err := r.versionOf(ctx, site, key, obj)
+	return state{site: site, version: v, object: obj}, err
+}
+
+// absent reads what a site holds that has no object under key: a delete, or nothing.
+func (r *Replicator) absent(ctx context.Context, site, key string) (state, error) {
+	s := state{site: site}
+	top, err := r.top(ctx, site, key)
+	if err != nil || len(top) > 0 && !top[0].DeleteMarker {
+		return s, err // written since the HEAD: the condition of the write will tell
 	}
-	return state{site: site}, nil
+	held, err := r.heldTombstone(ctx, site, key)
+	if err != nil {
+		return s, err
+	}
+	s.deleted.intent = held.Intent
+	var v s3mesh.Version
+	var known bool
+	if len(top) == 0 {
+		v, known = held.Of("")
+	} else {
+		s.deleted.marker = top[0].VersionID
+		v, s.deleted.intended = deleteOf(held, site, top[0])
+		known = true
+	}
+	if known {
+		s.version = &v
+	}
+	return s, nil
+}
+
+// top returns the version on top of key, in a slice that is empty where there is none.
+func (r *Replicator) top(ctx context.Context, site, key string) ([]past, error) {
+	for entry, err := range r.history(ctx, site, key, askedMarker) {
+		return []past{entry}, err
+	}
+	return nil, nil
+}
+
+// deleteOf reads which delete a marker stands for: the one that the tombstone names, the intended one where it lies right
+// over what that was to cover, and otherwise a client's own.
+func deleteOf(held resolve.Tombstone, site string, marker past) (v s3mesh.Version, intended bool) {
+	if v, bound := held.Of(marker.VersionID); bound && marker.VersionID != "" {
+		return v, false
+	}
+	if held.Intent != nil && marker.below != "" && sameID(held.Intent.Over, marker.below) {
+		return held.Intent.Delete, true
+	}
+	return nativeDelete(site, marker), false
+}
+
+// heldTombstone is the tombstone of key at a site; none where deletes are not propagated.
+func (r *Replicator) heldTombstone(ctx context.Context, site, key string) (resolve.Tombstone, error) {
+	if !r.PropagateDeletes {
+		return resolve.Tombstone{}, nil
+	}
+	held, err := r.tombstone(ctx, site, key)
+	return held.Tombstone, err
+}
+
+// sameID compares version IDs. That of what was written before versioning was on is empty or "null".
+func sameID(a, b string) bool {
+	if a == s3mesh.NullVersionID {
+		a = ""
+	}
+	if b == s3mesh.NullVersionID {
+		b = ""
+	}
+	return a == b
+}
+
+// nativeDelete is the version of a delete marker that a client made.
+func nativeDelete(site string, marker past) s3mesh.Version {
+	return s3mesh.Version{Time: s3mesh.TimeAt(marker.LastModified), Origin: site, VersionID: marker.VersionID, Deleted: true}
 }
 
 // versionOf reads the version of an object. When somebody else may have written it with a replica's metadata, which is
-// what restoring an older version by copying it does, the history tells: a replica is always later than what it covers.
+// what restoring an older version by copying it does, the history tells: no two replicas have the same stamp.
 func (r *Replicator) versionOf(ctx context.Context, site, key string, obj s3mesh.Object) (*s3mesh.Version, error) {
 	reading := resolve.Read(site, key, obj)
 	if reading.Fault != nil {
-		r.Log.Warn("version stamp not believed; the object counts as written by a client",
-			"site", site, "key", key, "fault", reading.Fault)
+		r.distrust(site, key, reading.Fault)
 	}
 	if !reading.Replica || obj.VersionID == "" || !r.lateStamp(reading, obj.LastModified) {
 		return &reading.Version, nil
 	}
-	restored, err := r.restored(ctx, site, key, obj.VersionID, reading.Version)
+	restored, err := r.restored(ctx, site, key, obj)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +182,14 @@ func (r *Replicator) versionOf(ctx context.Context, site, key string, obj s3mesh
 			VersionID: obj.VersionID}, nil
 	}
 	return &reading.Version, nil
+}
+
+// distrust reports what claims to be of s3mesh and is not: the object under key counts as written by a client.
+func (r *Replicator) distrust(site, key string, fault error) {
+	r.Log.Warn("version stamp not believed; the object counts as written by a client", "site", site, "key", key, "fault", fault)
+	if r.CountDistrust != nil {
+		r.CountDistrust(site)
+	}
 }
 
 // lateStamp reports that an object is so much younger than its stamp that something else than the replicator may have
@@ -109,36 +201,96 @@ func (r *Replicator) lateStamp(reading resolve.Reading, modified time.Time) bool
 // stampSlack is how long a small write may take between being stamped and being dated by the store.
 const stampSlack = 3 * time.Second
 
-// restored reports whether the version right below the one called id is not earlier than what that one claims to be. There
-// may be others on top of it by now.
-func (r *Replicator) restored(ctx context.Context, site, key, id string, claimed s3mesh.Version) (bool, error) {
-	reached := false
-	for entry, err := range r.Readers[site].History(ctx, key) {
-		if err != nil {
+// restored reports whether an object was copied from an older version of its key, which then bears the same stamp. There may
+// be others on top of it by now.
+func (r *Replicator) restored(ctx context.Context, site, key string, obj s3mesh.Object) (bool, error) {
+	reached, depth := false, 0
+	for entry, err := range r.history(ctx, site, key, askedRestored) {
+		switch {
+		case err != nil || depth == conflictDepth:
 			return false, err
-		}
-		if !reached || entry.VersionID == id {
-			reached = reached || entry.VersionID == id
+		case !reached:
+			reached = entry.VersionID == obj.VersionID
+			continue
+		case entry.DeleteMarker || entry.Size != obj.Size:
 			continue
 		}
-		below, err := r.versionIn(ctx, site, key, entry)
+		depth++
+		below, err := r.Readers[site].Head(ctx, key, s3mesh.ReadOptions{VersionID: entry.VersionID})
 		if err != nil {
 			return false, err
 		}
-		return below.Same(claimed) || resolve.Compare(claimed, below) <= 0, nil
+		if below.Attributes.Metadata[resolve.MetadataName] == obj.Attributes.Metadata[resolve.MetadataName] {
+			return true, nil
+		}
 	}
 	return false, nil
 }
 
 // versionIn reads the version of an entry of a site's history, with a time that may be inexact.
-func (r *Replicator) versionIn(ctx context.Context, site, key string, entry s3mesh.HistoryEntry) (s3mesh.Version, error) {
+func (r *Replicator) versionIn(ctx context.Context, site, key string, entry past) (s3mesh.Version, error) {
 	if entry.DeleteMarker {
-		return s3mesh.Version{Time: s3mesh.TimeAt(entry.LastModified), Origin: site,
-			VersionID: entry.VersionID, Deleted: true}, nil
+		held, err := r.heldTombstone(ctx, site, key)
+		if err != nil {
+			return s3mesh.Version{}, err
+		}
+		v, _ := deleteOf(held, site, entry)
+		return v, nil
 	}
 	obj, err := r.Readers[site].Head(ctx, key, s3mesh.ReadOptions{VersionID: entry.VersionID})
 	if err != nil {
 		return s3mesh.Version{}, err
 	}
-	return resolve.Read(site, key, obj).Version, nil
+	v, err := r.versionOf(ctx, site, key, obj)
+	if err != nil {
+		return s3mesh.Version{}, err
+	}
+	return *v, nil
+}
+
+// Why a version history is asked for, as [Config.CountHistory] is told.
+const (
+	askedMarker   = "marker"   // is there a delete marker where there is no object?
+	askedRestored = "restored" // was this version restored by a client?
+	askedExact    = "exact"    // what is the exact time of a version?
+	askedConflict = "conflict" // was this version written with knowledge of that one?
+	askedCovered  = "covered"  // what did this write cover?
+	askedUndone   = "undone"   // was this delete taken back, or this version removed by its ID?
+)
+
+// HistoryReasons returns every reason that [Config.CountHistory] is told.
+func HistoryReasons() []string {
+	return []string{askedMarker, askedRestored, askedExact, askedConflict, askedCovered, askedUndone}
+}
+
+// past is a version of a history, with the ID of the one that it was put on top of.
+type past struct {
+	s3mesh.HistoryEntry
+	below string // empty for the first
+}
+
+// history asks a site for the versions of key, the latest first, and counts that.
+func (r *Replicator) history(ctx context.Context, site, key, reason string) iter.Seq2[past, error] {
+	if r.CountHistory != nil {
+		r.CountHistory(site, reason)
+	}
+	return func(yield func(past, error) bool) {
+		var above []past // the entry that waits for the one below it
+		for entry, err := range r.Readers[site].History(ctx, key) {
+			if err != nil {
+				yield(past{}, err)
+				return
+			}
+			for _, p := range above {
+				p.below = entry.VersionID
+				if !yield(p, nil) {
+					return
+				}
+			}
+			above = append(above[:0], past{HistoryEntry: entry})
+		}
+		for _, p := range above {
+			yield(p, nil)
+		}
+	}
 }

@@ -32,16 +32,16 @@ const (
 )
 
 // write makes the source's version the target's, under the condition, stamped as a replica.
-func (r *Replicator) write(ctx context.Context, out *s3mesh.Outcome, source *openState, cond s3mesh.Condition) (
+func (r *Replicator) write(ctx context.Context, j *job, source *openState, cond s3mesh.Condition) (
 	s3mesh.Written, error) {
-	key := out.Task.Event.Key
+	key := j.Task.Event.Key
 	attr := source.object.Attributes
 	attr.Metadata = maps.Clone(attr.Metadata)
 	if attr.Metadata == nil {
 		attr.Metadata = make(map[string]string, 1)
 	}
-	stamp := resolve.Stamp{Version: *source.version, Written: r.Now()}
-	attr.Metadata[resolve.MetadataName] = stamp.Encode(key, source.object.Size)
+	stamp := resolve.Stamp{Version: *source.version, Written: r.uniqueNow()}
+	attr.Metadata[resolve.MetadataName] = stamp.Encode(resolve.Place{Site: r.Target, Key: key}, source.object.Size)
 
 	var written *s3mesh.Written
 	ended := r.Echoes.Begin(r.Target, key)
@@ -51,8 +51,19 @@ func (r *Replicator) write(ctx context.Context, out *s3mesh.Outcome, source *ope
 		return w, err
 	}
 	written = &w
-	out.Source, out.Bytes, out.Result = source.version, source.object.Size, s3mesh.ResultReplicated
+	j.Source, j.Bytes, j.Result = source.version, source.object.Size, s3mesh.ResultReplicated
 	return w, nil
+}
+
+// uniqueNow is the time, a little later where it was told before.
+func (r *Replicator) uniqueNow() time.Time {
+	for {
+		last := r.lastStamp.Load()
+		now := max(r.Now().UnixNano(), last+1)
+		if r.lastStamp.CompareAndSwap(last, now) {
+			return time.Unix(0, now)
+		}
+	}
 }
 
 func (r *Replicator) transfer(ctx context.Context, key string, source *openState, in s3mesh.PutInput) (s3mesh.Written, error) {
@@ -150,6 +161,9 @@ func (r *Replicator) copyParts(ctx context.Context, key string, source *openStat
 	}
 	etags, err := partCopy{r.Readers[source.site], source, key, upload}.run(ctx, size)
 	if err == nil {
+		err = r.lookBefore(ctx, key, in.Condition)
+	}
+	if err == nil {
 		var written s3mesh.Written
 		if written, err = upload.Complete(ctx, etags, in.Condition); err == nil {
 			return written, nil
@@ -162,6 +176,23 @@ func (r *Replicator) copyParts(ctx context.Context, key string, source *openStat
 			"site", r.Target, "key", key, "upload", upload.ID(), "error", abortErr)
 	}
 	return s3mesh.Written{}, err
+}
+
+// lookBefore checks a condition that the target's store will not check when an upload completes. What is written between this
+// look and the completion is found by the look afterwards.
+func (r *Replicator) lookBefore(ctx context.Context, key string, cond s3mesh.Condition) error {
+	if r.Capabilities.ConditionalComplete {
+		return nil
+	}
+	held, err := r.Bucket.Head(ctx, key, s3mesh.ReadOptions{})
+	absent := s3mesh.KindOf(err) == s3mesh.KindNotFound
+	switch {
+	case err != nil && !absent:
+		return err
+	case cond.Absent() != absent, !absent && held.ETag != cond.ETag():
+		return &s3mesh.Error{Kind: s3mesh.KindPreconditionFailed, Op: "look before completing", Site: r.Target, Key: key}
+	}
+	return nil
 }
 
 // partSize returns the source's own part size where it is a multipart object of equal parts, so that the replica gets the

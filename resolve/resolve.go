@@ -41,7 +41,8 @@ func (d Decision) String() string {
 }
 
 // Resolve decides between the version at a source and the one at a target, which is nil when the target never held the
-// key. skew is the largest difference between the sites' clocks for which the order is still causal.
+// key. skew is the largest difference between the sites' clocks for which the order is still causal. A delete is a version
+// like any other: "held" includes it, and to copy it is to delete at the target.
 //
 //	target | versions | times                                                  | decision
 //	-------+----------+--------------------------------------------------------+-----------

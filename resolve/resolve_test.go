@@ -1,6 +1,8 @@
 package resolve_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +17,12 @@ const skew = 2 * time.Second
 func version(origin string, seconds int64, counter uint32, exact bool) s3mesh.Version {
 	return s3mesh.Version{Time: s3mesh.LogicalTime{Seconds: seconds, Counter: counter}, Exact: exact, Origin: origin,
 		ETag: "e-of-" + origin, VersionID: origin + time.Unix(seconds, int64(counter)).UTC().String()}
+}
+
+func deleted(origin string, seconds int64) s3mesh.Version {
+	v := version(origin, seconds, 0, false)
+	v.ETag, v.Deleted = "", true
+	return v
 }
 
 // The same table as in the comment of Resolve.
@@ -45,6 +53,11 @@ func TestResolve(t *testing.T) {
 		{"exact, source later within a second", version("eu", 100, 2, true), new(version("us", 100, 1, true)), resolve.Copy},
 		{"exact, target later within a second", version("us", 100, 1, true), new(version("eu", 100, 2, true)), resolve.Superseded},
 		{"exact, same time: the name decides", version("us", 100, 1, true), new(version("eu", 100, 1, true)), resolve.Copy},
+		{"a delete against an older object", deleted("us", 103), new(plain("eu", 100, false)), resolve.Copy},
+		{"an object against an older delete", plain("us", 103, false), new(deleted("eu", 100)), resolve.Copy},
+		{"an object against a later delete", plain("us", 100, false), new(deleted("eu", 103)), resolve.Superseded},
+		{"a delete and an object, apart by the skew", deleted("us", 102), new(plain("eu", 100, false)), resolve.NeedExact},
+		{"the same delete", deleted("us", 100), new(deleted("us", 100)), resolve.InSync},
 		{"the same from the other side", version("eu", 100, 1, true), new(version("us", 100, 1, true)), resolve.Superseded},
 	}
 	for _, tt := range tests {
@@ -92,6 +105,42 @@ func TestBothSidesAgree(t *testing.T) {
 			resolve.InSync: resolve.InSync, resolve.NeedExact: resolve.NeedExact}
 		if ba != opposite[ab] && resolve.Compare(a, b) != 0 {
 			t.Fatalf("one side says %v, the other %v: %+v, %+v", ab, ba, a, b)
+		}
+	})
+}
+
+// merge is what a site holds after it was offered versions in turn, all of exact times.
+func merge(t *rapid.T, versions []s3mesh.Version) s3mesh.Version {
+	var held *s3mesh.Version
+	for _, v := range versions {
+		v.Exact = true
+		switch decision := resolve.Resolve(v, held, skew); decision {
+		case resolve.Copy:
+			held = &v
+		case resolve.InSync, resolve.Superseded:
+		default:
+			t.Fatalf("%+v against %+v: %v", v, held, decision)
+		}
+	}
+	return *held
+}
+
+// Whatever the order in which versions arrive, and however often, every site ends with the same one.
+func TestSameWinnerEverywhere(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var versions []s3mesh.Version
+		for i := range rapid.IntRange(1, 5).Draw(t, "versions") {
+			v := drawVersion(t, "v")
+			v.VersionID += fmt.Sprint("unique ", i)
+			versions = append(versions, v)
+		}
+		again := append(slices.Clone(versions), versions[rapid.IntRange(0, len(versions)-1).Draw(t, "again")])
+		here := merge(t, versions)
+		if there := merge(t, rapid.Permutation(again).Draw(t, "order there")); !here.Same(there) {
+			t.Fatalf("one site ends with %+v, another with %+v", here, there)
+		}
+		if here != merge(t, versions) {
+			t.Fatal("not deterministic")
 		}
 	})
 }

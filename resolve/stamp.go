@@ -19,18 +19,21 @@ const MetadataName = "s3mesh-version"
 //
 //	v1 <seconds>.<counter>[~] <origin> <etag> <version id> <written> <binding>
 //
-// A "~" marks a time that is not exact, "-" an absent version ID; written is when the replica was made, in Unix seconds. The
-// binding is a short hash over the other fields, the key and the size: a client that copies a replica to another key,
-// or rewrites its body and keeps the metadata, does not smuggle the old version along.
+// A "~" marks a time that is not exact, "-" an absent version ID; written is when the replica was made, in Unix nanoseconds.
+// The binding is a short hash over the other fields, the place of the replica and its size: a client that copies a replica to
+// another key or site, or rewrites its body and keeps the metadata, does not smuggle the old version along.
 type Stamp struct {
 	Version s3mesh.Version
-	// Written is the time of the replicator that wrote the replica. It decides nothing: a LastModified far from it only
-	// says that somebody else may have written this object with the metadata of an older replica.
+	// Written is the time of the replicator that wrote the replica, different for every replica at a site: of two objects with
+	// the same stamp in one history, the later one is a client's copy of the other.
 	Written time.Time
 }
 
-// Encode returns the metadata value for a replica under key with size bytes.
-func (s Stamp) Encode(key string, size int64) string {
+// Place is where a replica lies.
+type Place struct{ Site, Key string }
+
+// Encode returns the metadata value for a replica at a place with size bytes.
+func (s Stamp) Encode(at Place, size int64) string {
 	v := s.Version
 	mark, versionID := "", v.VersionID
 	if !v.Exact {
@@ -40,25 +43,25 @@ func (s Stamp) Encode(key string, size int64) string {
 		versionID = "-"
 	}
 	text := fmt.Sprintf("v1 %d.%d%s %s %s %s %d",
-		v.Time.Seconds, v.Time.Counter, mark, v.Origin, v.ETag, versionID, s.Written.Unix())
-	return text + " " + binding(text, key, size)
+		v.Time.Seconds, v.Time.Counter, mark, v.Origin, v.ETag, versionID, s.Written.UnixNano())
+	return text + " " + binding(text, at, size)
 }
 
-func binding(text, key string, size int64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", text, key, size))
+func binding(text string, at Place, size int64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d", text, at.Site, at.Key, size))
 	return hex.EncodeToString(sum[:8])
 }
 
 var errStamp = errors.New("not a version stamp of this object")
 
-// ParseStamp reads the metadata value of an object under key with size bytes. A value that is malformed, or bound to another
-// key, size or version, is an error: such an object is a client's own.
-func ParseStamp(value, key string, size int64) (Stamp, error) {
+// ParseStamp reads the metadata value of an object at a place with size bytes. A value that is malformed, or bound to another
+// place, size or version, is an error: such an object is a client's own.
+func ParseStamp(value string, at Place, size int64) (Stamp, error) {
 	f := strings.Split(value, " ")
 	if len(f) != 7 || f[0] != "v1" {
 		return Stamp{}, fmt.Errorf("%w: want 7 fields starting with v1", errStamp)
 	}
-	if text := strings.TrimSuffix(value, " "+f[6]); binding(text, key, size) != f[6] {
+	if text := strings.TrimSuffix(value, " "+f[6]); binding(text, at, size) != f[6] {
 		return Stamp{}, fmt.Errorf("%w: its binding does not match", errStamp)
 	}
 	clock, inexact := strings.CutSuffix(f[1], "~")
@@ -77,7 +80,7 @@ func ParseStamp(value, key string, size int64) (Stamp, error) {
 	if v.VersionID == "-" {
 		v.VersionID = ""
 	}
-	return Stamp{Version: v, Written: time.Unix(written, 0).UTC()}, nil
+	return Stamp{Version: v, Written: time.Unix(0, written).UTC()}, nil
 }
 
 // Reading is an object as the version order sees it.
@@ -101,7 +104,7 @@ func Read(site, key string, obj s3mesh.Object) Reading {
 	if !stamped {
 		return native
 	}
-	stamp, err := ParseStamp(value, key, obj.Size)
+	stamp, err := ParseStamp(value, Place{site, key}, obj.Size)
 	if err == nil && !sameContent(stamp.Version.ETag, obj) {
 		err = fmt.Errorf("%w: its ETag is that of other content", errStamp)
 	}

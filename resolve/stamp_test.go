@@ -16,7 +16,7 @@ var written = time.Unix(1_795_436_400, 0).UTC()
 func replica(key string, size int64, v s3mesh.Version) s3mesh.Object {
 	stamp := resolve.Stamp{Version: v, Written: written}
 	return s3mesh.Object{Size: size, ETag: v.ETag, VersionID: "own", LastModified: written,
-		Attributes: s3mesh.Attributes{Metadata: map[string]string{resolve.MetadataName: stamp.Encode(key, size)}}}
+		Attributes: s3mesh.Attributes{Metadata: map[string]string{resolve.MetadataName: stamp.Encode(resolve.Place{Site: "eu-west-2", Key: key}, size)}}}
 }
 
 var original = s3mesh.Version{Time: s3mesh.LogicalTime{Seconds: 1_795_436_390, Counter: 3}, Origin: "us-east-1",
@@ -32,7 +32,8 @@ func TestStampSurvives(t *testing.T) {
 			VersionID: rapid.StringMatching(`([A-Za-z0-9._]{1,40})?`).Draw(t, "version"),
 		}
 		key, size := rapid.String().Draw(t, "key"), rapid.Int64Min(0).Draw(t, "size")
-		got, err := resolve.ParseStamp(resolve.Stamp{Version: v, Written: written}.Encode(key, size), key, size)
+		at := resolve.Place{Site: "eu-west-2", Key: key}
+		got, err := resolve.ParseStamp(resolve.Stamp{Version: v, Written: written}.Encode(at, size), at, size)
 		if err != nil || got.Version != v || !got.Written.Equal(written) {
 			t.Fatalf("%+v came back as %+v, %v", v, got, err)
 		}
@@ -76,6 +77,13 @@ func TestReadBelievesOnlyItsOwnStamps(t *testing.T) {
 	}
 }
 
+// A replica that a client copied from one site to another was written by that client there.
+func TestReadBelievesNoStampOfAnotherSite(t *testing.T) {
+	if r := resolve.Read("ap-south-1", "k", replica("k", 10, original)); r.Replica || r.Fault == nil {
+		t.Errorf("%+v", r)
+	}
+}
+
 // Where ETags do not tell the content, they cannot be held against a stamp.
 func TestReadComparesOnlyComparableETags(t *testing.T) {
 	for name, change := range map[string]func(o *s3mesh.Object){
@@ -99,12 +107,13 @@ func TestReadWithoutStamp(t *testing.T) {
 }
 
 func FuzzParseStamp(f *testing.F) {
-	f.Add(resolve.Stamp{Version: original, Written: written}.Encode("k", 1), "k", int64(1))
+	f.Add(resolve.Stamp{Version: original, Written: written}.Encode(resolve.Place{Site: "eu", Key: "k"}, 1), "k", int64(1))
 	f.Add("v1 1.0~ us e - 1 00", "k", int64(0))
 	f.Fuzz(func(t *testing.T, value, key string, size int64) {
-		stamp, err := resolve.ParseStamp(value, key, size)
-		if err == nil && stamp.Encode(key, size) != value {
-			t.Errorf("%q was read as %+v, which is written %q", value, stamp, stamp.Encode(key, size))
+		at := resolve.Place{Site: "eu", Key: key}
+		stamp, err := resolve.ParseStamp(value, at, size)
+		if err == nil && stamp.Encode(at, size) != value {
+			t.Errorf("%q was read as %+v, which is written %q", value, stamp, stamp.Encode(at, size))
 		}
 	})
 }

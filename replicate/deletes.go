@@ -1,0 +1,181 @@
+package replicate
+
+import (
+	"context"
+	"time"
+
+	"github.com/s3mesh/s3mesh"
+	"github.com/s3mesh/s3mesh/resolve"
+)
+
+// applySourceDelete applies the delete v, which the source of a task holds, to the target, if the link's brake lets it.
+func (r *Replicator) applySourceDelete(ctx context.Context, j *job, v s3mesh.Version, target state) error {
+	if target.holdsObject() && j.Task.Lane != s3mesh.LaneHeld {
+		if err := r.Brake.Admit(j.Task.Link); err != nil {
+			return err
+		}
+	}
+	j.Source, j.Result = &v, s3mesh.ResultDeleted
+	if target.version != nil && r.conflict(ctx, j.Task.Event.Key, v, *target.version) {
+		j.Result = s3mesh.ResultConflictWon
+	}
+	if err := r.applyDelete(ctx, j, v, target); err != nil {
+		return err
+	}
+	return r.withdrawIfUndone(ctx, j, v)
+}
+
+// applyDelete makes the delete v the target's version, on top of what target was seen to hold.
+func (r *Replicator) applyDelete(ctx context.Context, j *job, v s3mesh.Version, target state) error {
+	key := j.Task.Event.Key
+	if target.holdsObject() {
+		return r.cover(ctx, j, v, target)
+	}
+	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind(target.deleted.marker, v) })
+	if err != nil {
+		return err
+	}
+	// What was written since did not know of this delete, and its writer may have looked at the tombstone before it was there.
+	top, err := r.top(ctx, r.Target, key)
+	switch {
+	case err != nil:
+		return err
+	case len(top) == 0 && target.deleted.marker == "", len(top) > 0 && top[0].VersionID == target.deleted.marker:
+		return nil
+	}
+	return r.changed(key)
+}
+
+// changed is the error that makes a task start over.
+func (r *Replicator) changed(key string) error {
+	return &s3mesh.Error{Kind: s3mesh.KindConflict, Op: "apply delete", Site: r.Target, Key: key}
+}
+
+// cover puts a delete marker for v on top of the object that the target was seen to hold. The tombstone says so first, so
+// that the marker never passes for a client's delete.
+func (r *Replicator) cover(ctx context.Context, j *job, v s3mesh.Version, target state) error {
+	key := j.Task.Event.Key
+	intent := resolve.Intent{Delete: v, Over: target.object.VersionID}
+	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone {
+		t.Intent = &intent
+		return t
+	})
+	if err != nil {
+		return err
+	}
+	marker, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{Condition: s3mesh.IfMatch(target.object.ETag)})
+	if err != nil {
+		return err
+	}
+	err = r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind(marker.VersionID, v) })
+	if err != nil {
+		return err
+	}
+	top := state{site: r.Target, version: &v, deleted: deleted{marker: marker.VersionID}}
+	return r.recheck(ctx, j, top, target.object.VersionID)
+}
+
+// withdraw removes a delete marker of the target that covers what it must not, and tells the target's links.
+func (r *Replicator) withdraw(ctx context.Context, key, marker string) error {
+	if _, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: marker}); err != nil {
+		return err
+	}
+	return r.announce(ctx, key)
+}
+
+// undoneAlready corrects a decision for a delete that a client took back by removing its marker. A delete that was taken back
+// at the target, or where it was made, is not applied again. One that the target holds and that was taken back at the source
+// is taken back at the target too, and the task starts over.
+func (r *Replicator) undoneAlready(ctx context.Context, j *job, decision resolve.Decision, source *openState,
+	target state) (resolve.Decision, error) {
+	if !r.PropagateDeletes {
+		return decision, nil
+	}
+	key := j.Task.Event.Key
+	switch {
+	case decision == resolve.Copy && source.holdsDelete():
+		if target.holdsDelete() && r.Now().Sub(time.Unix(source.version.Time.Seconds, 0)) > r.TombstoneRetention {
+			return resolve.InSync, nil
+		}
+		for _, site := range []string{r.Target, source.version.Origin} {
+			undone, err := r.undone(ctx, site, key, *source.version)
+			if err != nil || undone {
+				return resolve.Superseded, err
+			}
+		}
+	case decision == resolve.Superseded && source.holdsObject() && target.holdsDelete():
+		undone, err := r.undone(ctx, source.site, key, *target.version)
+		if err != nil || !undone {
+			return decision, err
+		}
+		if err := r.takeBack(ctx, key, target); err != nil {
+			return decision, err
+		}
+		j.Result = s3mesh.ResultUndeleted
+		return decision, r.changed(key)
+	}
+	return decision, nil
+}
+
+// undone reports whether a client at site took the delete v back: the site has an object on top again, and the marker that
+// was v, or stood for it, is gone.
+func (r *Replicator) undone(ctx context.Context, site, key string, v s3mesh.Version) (bool, error) {
+	if r.Readers[site] == nil {
+		return false, nil // it has left the replica set
+	}
+	var markers []string
+	if site == v.Origin {
+		markers = append(markers, v.VersionID)
+	}
+	held, err := r.tombstone(ctx, site, key)
+	if err != nil {
+		return false, err
+	}
+	markers = append(markers, held.MarkersOf(v)...)
+	if len(markers) == 0 {
+		return false, nil
+	}
+	missing := make(map[string]bool, len(markers))
+	for _, id := range markers {
+		missing[id] = true
+	}
+	depth := 0
+	for entry, err := range r.history(ctx, site, key, askedUndone) {
+		switch {
+		case err != nil:
+			return false, err
+		case depth == 0 && entry.DeleteMarker, depth == conflictDepth:
+			return false, nil
+		}
+		depth++
+		delete(missing, entry.VersionID)
+	}
+	return depth > 0 && len(missing) > 0, nil
+}
+
+// takeBack removes the delete that the target holds.
+func (r *Replicator) takeBack(ctx context.Context, key string, target state) error {
+	if target.deleted.marker != "" {
+		return r.withdraw(ctx, key, target.deleted.marker)
+	}
+	return r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Unbind("") })
+}
+
+// withdrawIfUndone looks again, after a delete was applied, whether it was taken back meanwhile where it was made: the event
+// of that may have been processed before there was anything to take back.
+func (r *Replicator) withdrawIfUndone(ctx context.Context, j *job, v s3mesh.Version) error {
+	key := j.Task.Event.Key
+	undone, err := r.undone(ctx, v.Origin, key, v)
+	if err != nil || !undone {
+		return err
+	}
+	held, err := r.state(ctx, r.Target, key)
+	if err != nil {
+		return err
+	}
+	if held.holdsDelete() && held.version.Same(v) {
+		j.Result = s3mesh.ResultSuperseded
+		return r.takeBack(ctx, key, held)
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package resolve_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/s3mesh/s3mesh"
+	"github.com/s3mesh/s3mesh/resolve"
+)
+
+func TestTombstoneSurvives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		key := rapid.String().Draw(t, "key")
+		if strings.ContainsRune(key, '\uFFFD') {
+			t.Skip("JSON spells what is not UTF-8 so")
+		}
+		want := resolve.Tombstone{Key: key}.Bind("m1", deleted("us", 100)).Bind("", deleted("eu", 200))
+		want.Intent = &resolve.Intent{Delete: deleted("ap", 300), Over: "w"}
+		data, err := want.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := resolve.ParseTombstone(data, key)
+		if err != nil || !cmp.Equal(got, want) {
+			t.Fatalf("%s came back as %+v, %v", data, got, err)
+		}
+	})
+}
+
+func TestParseTombstoneRefuses(t *testing.T) {
+	for name, text := range map[string]string{
+		"not JSON": "x", "empty": "", "of another key": `{"key":"other"}`, "of no key": `{}`, "of another type": `{"key":"k","markers":7}`,
+	} {
+		if got, err := resolve.ParseTombstone([]byte(text), "k"); err == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestTombstoneBinds(t *testing.T) {
+	low, high := deleted("us", 100), deleted("us", 200)
+	both := resolve.Tombstone{}.Bind("m", low).Bind("m", high).Bind("m", low)
+	if v, found := both.Of("m"); !found || v != high {
+		t.Errorf("a marker stands for the latest delete merged into it, not %+v", v)
+	}
+	if got := both.Bind("n", high).MarkersOf(high); !cmp.Equal(got, []string{"m", "n"}) {
+		t.Errorf("markers of a delete: %q", got)
+	}
+	if _, found := both.Unbind("m").Of("m"); found {
+		t.Error("an unbound marker is still known")
+	}
+	intended := resolve.Tombstone{Intent: &resolve.Intent{Delete: high}}
+	if intended.Bind("m", low).Intent == nil || intended.Bind("m", high).Intent != nil {
+		t.Error("an intent ends with the delete that it is for, and with no other")
+	}
+}
+
+// A tombstone does not grow with the number of deletes, and keeps the latest.
+func TestTombstoneIsBounded(t *testing.T) {
+	stone := resolve.Tombstone{Key: strings.Repeat("\x01", 1024)}
+	long := strings.Repeat("v", 1024)
+	var v s3mesh.Version
+	for i := range 100 {
+		v = deleted("us", int64(i))
+		v.VersionID = long
+		stone = stone.Bind(strings.Repeat("m", 100+i), v)
+	}
+	data, err := stone.Encode()
+	if err != nil || len(data) > resolve.MaxTombstone {
+		t.Fatalf("%d bytes, %v", len(data), err)
+	}
+	if got, _ := stone.Of(strings.Repeat("m", 199)); got != v {
+		t.Errorf("the latest is %+v", got)
+	}
+}
+
+func TestTombstoneKeys(t *testing.T) {
+	long := strings.Repeat("k", 1024)
+	if a, b := resolve.TombstoneKey(long), resolve.TombstoneKey("k"); len(a) != len(b) || a == b || !strings.HasPrefix(a, s3mesh.ReservedPrefix) {
+		t.Errorf("%q, %q", a, b)
+	}
+}
+
+func FuzzParseTombstone(f *testing.F) {
+	f.Add([]byte(`{"key":"k","markers":[{"id":"m","delete":{"origin":"us"}}],"intent":{"over":"w"}}`), "k")
+	f.Fuzz(func(t *testing.T, data []byte, key string) {
+		stone, err := resolve.ParseTombstone(data, key)
+		if err != nil {
+			return
+		}
+		if _, err := stone.Encode(); err != nil {
+			t.Errorf("%q was read and cannot be written: %v", data, err)
+		}
+	})
+}
