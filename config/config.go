@@ -121,7 +121,27 @@ type Replication struct {
 	Attempts int `json:"attempts"`
 	// MaxClockSkew is the difference of two stores' clocks up to which their times do not decide alone, 1s to 1h.
 	MaxClockSkew Duration `json:"max_clock_skew"`
+	// Deletes says what becomes of a client's delete at the other sites.
+	Deletes Deletes `json:"deletes"`
+	// MaxDeletesPerMinute is how many deletes a minute may be applied over one link: one more, and all further ones wait for
+	// an operator. 1 to 1,000,000. It matters only with DeletesPropagate.
+	MaxDeletesPerMinute int `json:"max_deletes_per_minute"`
+	// TombstoneRetention is how long a site remembers which of its delete markers are replicas, and of what: 1h to 87600h
+	// (ten years). It must be longer than any site is ever away.
+	TombstoneRetention Duration `json:"tombstone_retention"`
 }
+
+// Deletes says what becomes of a client's delete at the other sites.
+type Deletes string
+
+// What can become of a delete.
+const (
+	DeletesIgnore    Deletes = "ignore"    // it stays at its site
+	DeletesPropagate Deletes = "propagate" // it is applied at every site that it is linked to
+)
+
+// Valid reports whether d is one of them.
+func (d Deletes) Valid() bool { return d == DeletesIgnore || d == DeletesPropagate }
 
 // ReplicaSet returns the sites and links as the domain sees them.
 func (c *Config) ReplicaSet() s3mesh.ReplicaSet {

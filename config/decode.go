@@ -152,7 +152,7 @@ func (d *decoder) value(n ast.Node, path string, v reflect.Value) {
 		v = v.Elem()
 	}
 	switch target := v.Addr().Interface().(type) {
-	case *string, *bool, *int, *Secret, *ByteSize, *Duration, *s3mesh.Link:
+	case *string, *bool, *int, *Secret, *ByteSize, *Duration, *Deletes, *s3mesh.Link:
 		d.scalar(n, path, target)
 	default:
 		if v.Kind() == reflect.Slice {

@@ -76,7 +76,8 @@ func defaults() *Config {
 func DefaultReplication() Replication {
 	return Replication{
 		Workers: 16, BulkWorkers: 8, LargeWorkers: 2, LargeObject: 64 << 20, Attempts: 8,
-		MaxClockSkew: Duration(2 * time.Second),
+		MaxClockSkew: Duration(2 * time.Second), Deletes: DeletesIgnore, MaxDeletesPerMinute: 1000,
+		TombstoneRetention: Duration(30 * 24 * time.Hour),
 	}
 }
 

@@ -61,6 +61,8 @@ func (d *decoder) scalar(n ast.Node, path string, target any) {
 		*target, c = s.byteSize(shown)
 	case *Duration:
 		*target, c = s.duration(shown)
+	case *Deletes:
+		*target, c = s.deletes(shown)
 	case *s3mesh.Link:
 		*target, c = s.link(shown)
 	}
@@ -193,6 +195,14 @@ func (s scalar) duration(shown string) (Duration, complaint) {
 		return 0, complaint{shown + " is not a duration", "write a number and a unit, such as 500ms, 2s or 1h30m"}
 	}
 	return Duration(wait), complaint{}
+}
+
+func (s scalar) deletes(shown string) (Deletes, complaint) {
+	choice := Deletes(s.text)
+	if !choice.Valid() {
+		return "", complaint{shown + " is not what can become of deletes", "write ignore or propagate"}
+	}
+	return choice, complaint{}
 }
 
 func (s scalar) link(shown string) (s3mesh.Link, complaint) {

@@ -196,6 +196,32 @@ func (v *validator) replication() {
 	if skew := time.Duration(r.MaxClockSkew); skew < time.Second || skew > time.Hour {
 		v.invalid("replication.max_clock_skew", "is out of bounds", "choose a duration from 1s to 1h")
 	}
+	v.deletes(r)
+}
+
+const (
+	// minRetention leaves time for an event that is delivered late, or again, to still find the tombstone of its key.
+	minRetention = time.Hour
+	maxRetention = 10 * 365 * 24 * time.Hour
+	maxDeletes   = 1_000_000
+)
+
+func (v *validator) deletes(r Replication) {
+	const path = "replication.max_deletes_per_minute"
+	if r.MaxDeletesPerMinute == 0 {
+		v.invalid(path, "would hold every delete back",
+			"to propagate no deletes write deletes: ignore; otherwise choose a number from 1 to 1000000")
+	} else {
+		v.upTo(path, r.MaxDeletesPerMinute, maxDeletes)
+	}
+	switch kept := time.Duration(r.TombstoneRetention); {
+	case kept < minRetention:
+		v.invalid("replication.tombstone_retention",
+			"is too short: a site that is away for longer brings back what was deleted meanwhile",
+			"choose a duration from 1h to 87600h, longer than any site is ever away")
+	case kept > maxRetention:
+		v.invalid("replication.tombstone_retention", "is out of bounds", "choose a duration from 1h to 87600h")
+	}
 }
 
 func (v *validator) upTo(path string, n, high int) {
