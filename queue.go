@@ -53,10 +53,12 @@ type Delivery interface {
 
 // Backlog is what a link has yet to do.
 type Backlog struct {
-	Pending     int64 // events not yet handed out
-	InFlight    int64 // handed out, not yet acknowledged
+	Pending     int64 // events not yet handed out, but for those of LaneHeld
+	InFlight    int64 // handed out, not yet acknowledged, but for those of LaneHeld
+	Held        int64 // all events of LaneHeld
 	DeadLetters int64
-	// Oldest is the time of the oldest event that is pending or in flight; zero when there is none.
+	// Oldest is the time of the oldest event that is pending or in flight; zero when there is none. Held ones do not count:
+	// they wait for an operator, and nothing is behind because of them.
 	Oldest time.Time
 }
 

@@ -116,6 +116,10 @@ func (q *Queue) Backlog(ctx context.Context, link s3mesh.Link) (s3mesh.Backlog, 
 	b := s3mesh.Backlog{DeadLetters: q.letters.count(link)}
 	for _, name := range s3mesh.Lanes() {
 		l := q.lanes[laneID{link, name}]
+		if name == s3mesh.LaneHeld {
+			b.Held = int64(len(l.entries))
+			continue
+		}
 		b.Pending += int64(l.due.Len())
 		b.InFlight += int64(len(l.entries) - l.due.Len())
 		for _, e := range l.entries {

@@ -194,7 +194,7 @@ func TestStaleConsumers(t *testing.T) {
 	ack(t, next(t, subscribe(t, after, pairAB)))
 	js := e.jetstream()
 	for stream, want := range map[string][]string{
-		"pair_a":   {"b_live", "b_bulk", "b_large", "d_live", "d_bulk", "d_large"},
+		"pair_a":   {"b_live", "b_bulk", "b_large", "b_held", "d_live", "d_bulk", "d_large", "d_held"},
 		"pair_DLQ": {"a_b", "a_d", "b_a", "b_d", "d_a", "d_b", "c_a", "c_b"}, // c is nobody's: its counters stay, and keep nothing
 	} {
 		s, err := js.Stream(t.Context(), stream)

@@ -25,15 +25,20 @@ const (
 
 // WorkerConfig is what a [Worker] is made of.
 type WorkerConfig struct {
-	Link        s3mesh.Link
-	Lane        s3mesh.Lane
-	Queue       s3mesh.Queue
-	Replicator  *Replicator
-	Gate        *Gate
+	Link       s3mesh.Link
+	Lane       s3mesh.Lane
+	Queue      s3mesh.Queue
+	Replicator *Replicator
+	Gate       *Gate
+	// Brake is that of the Replicator: the worker of [s3mesh.LaneHeld] takes nothing while it holds the link. It may be nil.
+	Brake       *Brake
 	Concurrency int
 	// Attempts is how often a task may fail for a passing reason before it becomes a dead letter. A site that is away or
 	// asks to slow down uses up none.
 	Attempts int
+	// ResumeUntil is until when every task counts as one that took the place of a task that another process left half-way. It
+	// is zero where no work was pending when this process started.
+	ResumeUntil time.Time
 	// Observe is told every outcome, from several goroutines.
 	Observe func(s3mesh.Outcome)
 	Log     *slog.Logger
@@ -73,6 +78,9 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // one waits for one delivery and deals with it. It reports false when there are no more.
 func (w *Worker) one(ctx, work context.Context, sub s3mesh.Subscription) bool {
+	if w.Lane == s3mesh.LaneHeld && w.Brake.Wait(ctx, w.Link) != nil {
+		return false
+	}
 	delivery, err := sub.Next(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -81,6 +89,10 @@ func (w *Worker) one(ctx, work context.Context, sub s3mesh.Subscription) bool {
 		w.Log.Error("cannot read the queue; trying again", "link", w.Link, "lane", w.Lane, "error", err)
 		return sleep(ctx, time.Second) == nil
 	}
+	if w.Lane == s3mesh.LaneHeld && w.Brake.Engaged(w.Link) { // since it began to wait for a delivery
+		w.settle(work, "return", func(c context.Context) error { return delivery.Retry(c, 0) })
+		return true
+	}
 	stop := w.keepAlive(work, delivery)
 	if err := w.Gate.Enter(ctx, w.Link); err != nil {
 		stop()
@@ -88,11 +100,26 @@ func (w *Worker) one(ctx, work context.Context, sub s3mesh.Subscription) bool {
 		return false
 	}
 	out := w.Replicator.Replicate(work, s3mesh.Task{
-		Link: w.Link, Lane: w.Lane, Event: delivery.Event(), Attempt: delivery.Attempt()})
+		Link: w.Link, Lane: w.Lane, Event: delivery.Event(), Attempt: delivery.Attempt(), Resumes: w.resumes(delivery.Event())})
 	stop()
-	w.Gate.Leave(w.Link, out.Err)
+	w.Gate.Leave(w.Link, siteFailure(out.Err))
 	w.conclude(work, delivery, out)
 	return true
+}
+
+// resumes reports that an earlier task of the event's key may have stopped half-way. The queue does not tell: an event that
+// replaces a pending one of its key is a new one.
+func (w *Worker) resumes(ev s3mesh.Event) bool {
+	now := time.Now()
+	return now.Before(w.ResumeUntil) || w.failures.unfinished(ev, now)
+}
+
+// siteFailure returns what err says of the sites. A delete that is held says that both answered.
+func siteFailure(err error) error {
+	if s3mesh.KindOf(err) == s3mesh.KindHeld {
+		return nil
+	}
+	return err
 }
 
 // conclude ends the delivery as the outcome asks, and reports it.
@@ -101,6 +128,8 @@ func (w *Worker) conclude(ctx context.Context, delivery s3mesh.Delivery, out s3m
 	case out.Err == nil:
 		w.failures.forget(out.Task.Event)
 		w.settle(ctx, "acknowledge", delivery.Ack)
+	case s3mesh.KindOf(out.Err) == s3mesh.KindHeld && w.Lane != s3mesh.LaneHeld:
+		out = w.hold(ctx, delivery, out)
 	case w.hopeless(out):
 		letter := w.letter(out)
 		out.Result = s3mesh.ResultDeadLettered
@@ -110,22 +139,40 @@ func (w *Worker) conclude(ctx context.Context, delivery s3mesh.Delivery, out s3m
 			w.failures.forget(out.Task.Event)
 		}
 	default:
-		out.RetryAfter = backoff(s3mesh.KindOf(out.Err), out.Task.Attempt)
-		w.settle(ctx, "retry", func(c context.Context) error { return delivery.Retry(c, out.RetryAfter) })
+		out = w.retry(ctx, delivery, out)
 	}
 	w.Observe(out)
 }
 
-// hopeless reports that a failed task is to be kept as a dead letter: it can never succeed, or has failed often enough.
-func (w *Worker) hopeless(out s3mesh.Outcome) bool {
-	switch kind := s3mesh.KindOf(out.Err); {
-	case kind == s3mesh.KindUnreachable, kind == s3mesh.KindThrottled, kind == s3mesh.KindCanceled:
-		return false
-	case !kind.Transient():
-		return true
-	default:
-		return w.failures.count(out.Task.Event, out.Done) >= w.Attempts
+func (w *Worker) retry(ctx context.Context, delivery s3mesh.Delivery, out s3mesh.Outcome) s3mesh.Outcome {
+	w.failures.leave(out.Task.Event, out.Done)
+	out.RetryAfter = backoff(s3mesh.KindOf(out.Err), out.Task.Attempt)
+	w.settle(ctx, "retry", func(c context.Context) error { return delivery.Retry(c, out.RetryAfter) })
+	return out
+}
+
+// hold moves a delete to the lane of those that wait for an operator. It is published there before it is taken out of its own
+// lane, so that it is never in neither.
+func (w *Worker) hold(ctx context.Context, delivery s3mesh.Delivery, out s3mesh.Outcome) s3mesh.Outcome {
+	ev := delivery.Event()
+	ev.Site, ev.Target = w.Link.Source, w.Link.Target
+	publish := func(c context.Context) error { return w.Queue.Publish(c, s3mesh.LaneHeld, ev) }
+	if err := w.bounded(ctx, publish); err != nil {
+		out.Err = err
+		return w.retry(ctx, delivery, out)
 	}
+	out.Result, out.Err = s3mesh.ResultHeld, nil
+	w.failures.forget(ev)
+	w.settle(ctx, "acknowledge", delivery.Ack)
+	return out
+}
+
+func (w *Worker) hopeless(out s3mesh.Outcome) bool {
+	kind, failed := s3mesh.KindOf(out.Err), 0
+	if UsesAttempt(kind) {
+		failed = w.failures.count(out.Task.Event, out.Done)
+	}
+	return Hopeless(kind, failed, w.Attempts)
 }
 
 func (w *Worker) letter(out s3mesh.Outcome) s3mesh.DeadLetter {
@@ -140,13 +187,18 @@ func (w *Worker) letter(out s3mesh.Outcome) s3mesh.DeadLetter {
 
 // settle ends a delivery. When that fails the delivery comes again, which is harmless.
 func (w *Worker) settle(ctx context.Context, what string, end func(context.Context) error) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	if err := end(ctx); err != nil {
+	if err := w.bounded(ctx, end); err != nil {
 		w.Log.Warn("cannot end a delivery; it will come again", "end", what, "link", w.Link, "lane", w.Lane, "error", err)
 		return false
 	}
 	return true
+}
+
+// bounded gives a call to the queue its time, also when the worker is being stopped.
+func (w *Worker) bounded(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	return call(ctx)
 }
 
 // keepAlive extends the delivery for as long as it is worked on. Once stop has returned it is not extended any more: after a

@@ -16,35 +16,47 @@ import (
 
 const attempts = 4
 
-// crew is a fixture with a queue and a worker for the live lane of us->eu, inside a synctest bubble.
+// crew is a fixture with a queue and workers for lanes of us->eu, inside a synctest bubble.
 type crew struct {
 	*fixture
 	queue *memstore.Queue
 	gate  *replicate.Gate
+	brake *brakeFixture
 	stop  func()
 
 	mu       sync.Mutex
 	outcomes []s3mesh.Outcome
 }
 
-func newCrew(t *testing.T) *crew {
+// newCrew starts a worker for each of the lanes, or for the live one.
+func newCrew(t *testing.T, lanes ...s3mesh.Lane) *crew {
 	t.Helper()
-	c := &crew{fixture: newFixture(nil)}
+	c := &crew{fixture: newFixture(nil), brake: newBrake()}
 	c.queue = memstore.NewQueue(c.set)
 	c.gate = replicate.NewGate("ap", "eu", "us")
-	worker := replicate.NewWorker(replicate.WorkerConfig{
-		Link: s3mesh.Link{Source: "us", Target: "eu"}, Lane: s3mesh.LaneLive, Queue: c.queue, Replicator: c.engines["eu"],
-		Gate: c.gate, Concurrency: 2, Attempts: attempts, Observe: c.observe, Log: slog.New(slog.DiscardHandler)})
+	if len(lanes) == 0 {
+		lanes = []s3mesh.Lane{s3mesh.LaneLive}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- worker.Run(ctx) }()
+	done := make(chan error, len(lanes))
+	for _, lane := range lanes {
+		worker := replicate.NewWorker(c.workerConfig(lane))
+		go func() { done <- worker.Run(ctx) }()
+	}
 	c.stop = func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
+		for range lanes {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	return c
+}
+
+func (c *crew) workerConfig(lane s3mesh.Lane) replicate.WorkerConfig {
+	return replicate.WorkerConfig{Link: usEU, Lane: lane, Queue: c.queue, Replicator: c.engines["eu"], Gate: c.gate,
+		Brake: c.brake.Brake, Concurrency: 2, Attempts: attempts, Observe: c.observe, Log: slog.New(slog.DiscardHandler)}
 }
 
 func (c *crew) observe(out s3mesh.Outcome) {
@@ -72,7 +84,7 @@ func (c *crew) publish(t *testing.T, ev s3mesh.Event) {
 
 func (c *crew) backlog(t *testing.T) s3mesh.Backlog {
 	t.Helper()
-	b, err := c.queue.Backlog(t.Context(), s3mesh.Link{Source: "us", Target: "eu"})
+	b, err := c.queue.Backlog(t.Context(), usEU)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,4 +247,170 @@ func TestStopFinishesWhatIsBegun(t *testing.T) {
 			t.Errorf("%d done, %+v left", len(c.results()), b)
 		}
 	})
+}
+
+// held has every write at eu refused as a delete that the brake holds back.
+func (c *crew) held() {
+	c.sites["eu"].on("PUT", func() error { return fault(s3mesh.KindHeld, "eu") })
+}
+
+// A delete that is held leaves its lane for that of the held ones, for its link only, at the cost of no attempt, and says
+// nothing bad of either site.
+func TestHeldDeleteWaitsInItsOwnLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t)
+		defer c.stop()
+		c.held()
+		for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+			c.publish(t, c.put(t, "us", key, "one"))
+		}
+		pass(time.Hour)
+		if b := c.backlog(t); b.Held != 8 || b.Pending+b.InFlight != 0 || len(c.letters(t)) != 0 {
+			t.Fatalf("%+v, %d letters", b, len(c.letters(t)))
+		}
+		if c.gate.Closed("eu") || c.gate.Closed("us") {
+			t.Error("a gate closed")
+		}
+		for _, out := range c.outcomes {
+			if out.Result != s3mesh.ResultHeld || out.Err != nil || out.Task.Attempt != 1 {
+				t.Errorf("%+v", out)
+			}
+		}
+		if other, err := c.queue.Backlog(t.Context(), s3mesh.Link{Source: "us", Target: "ap"}); err != nil || other.Held != 0 {
+			t.Errorf("the other link: %+v, %v", other, err)
+		}
+	})
+}
+
+// cutQueue is a queue that does not take what is published, or takes it and then fails every answer to a delivery.
+type cutQueue struct {
+	s3mesh.Queue
+	refuse bool
+	order  []string
+}
+
+func (q *cutQueue) Publish(ctx context.Context, lane s3mesh.Lane, events ...s3mesh.Event) error {
+	q.order = append(q.order, "publish "+string(lane))
+	if q.refuse {
+		return fault(s3mesh.KindUnreachable, "us")
+	}
+	return q.Queue.Publish(ctx, lane, events...)
+}
+
+// A worker that cannot publish to the lane of held deletes keeps the delete where it is.
+func TestHeldDeleteIsNeverInNeitherLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t)
+		synctest.Wait()
+		c.stop() // its place is taken by a worker with another queue
+		cut := &cutQueue{Queue: c.queue, refuse: true}
+		cfg := c.workerConfig(s3mesh.LaneLive)
+		cfg.Queue = cut
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- replicate.NewWorker(cfg).Run(ctx) }()
+		c.held()
+		c.publish(t, c.put(t, "us", "a", "one"))
+		pass(time.Hour)
+		if b := c.backlog(t); b.Held != 0 || b.Pending+b.InFlight != 1 || len(c.letters(t)) != 0 {
+			t.Fatalf("%+v, %d letters", b, len(c.letters(t)))
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if len(cut.order) < 2 || slices.Contains(c.results(), s3mesh.ResultHeld) {
+			t.Errorf("%v, outcomes %v", cut.order, c.results())
+		}
+	})
+}
+
+// What is held waits until the link is resumed, however often the worker was started since, and then is done at once.
+func TestHeldLaneWaitsForTheOperator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, s3mesh.LaneHeld)
+		defer c.stop()
+		ev := c.put(t, "us", "a", "one")
+		ev.Target = "eu"
+		if err := c.queue.Publish(t.Context(), s3mesh.LaneHeld, ev); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Hour)
+		if b := c.backlog(t); b.Held != 1 || len(c.results()) != 0 {
+			t.Fatalf("before anybody resumed the link: %+v, %v", b, c.results())
+		}
+		c.brake.Engage(usEU)
+		pass(time.Hour)
+		c.brake.Resume(usEU)
+		synctest.Wait()
+		if b := c.backlog(t); b.Held != 0 || c.body(t, "eu", "a") != "one" {
+			t.Errorf("after it was resumed: %+v", b)
+		}
+	})
+}
+
+// A delivery that comes just after the brake engaged goes back unprocessed, and waits.
+func TestHeldLaneReturnsWhatItHasTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, s3mesh.LaneHeld)
+		defer c.stop()
+		c.brake.Resume(usEU)
+		synctest.Wait() // both goroutines wait for a delivery
+		c.brake.Engage(usEU)
+		for _, key := range []string{"a", "b", "c"} {
+			ev := c.put(t, "us", key, "one")
+			ev.Target = "eu"
+			if err := c.queue.Publish(t.Context(), s3mesh.LaneHeld, ev); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(time.Hour)
+		if b := c.backlog(t); b.Held != 3 || len(c.results()) != 0 {
+			t.Fatalf("%+v, %v", b, c.results())
+		}
+		c.brake.Resume(usEU)
+		pass(time.Minute)
+		if b := c.backlog(t); b.Held != 0 || len(c.results()) != 3 {
+			t.Errorf("%+v, %v", b, c.results())
+		}
+	})
+}
+
+// A delete of the held lane is never put back into it, which would go round for ever without a pause.
+func TestHeldLaneDoesNotHoldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew(t, s3mesh.LaneHeld)
+		defer c.stop()
+		c.held()
+		c.brake.Resume(usEU)
+		ev := c.put(t, "us", "a", "one")
+		ev.Target = "eu"
+		if err := c.queue.Publish(t.Context(), s3mesh.LaneHeld, ev); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Hour)
+		if n := len(c.results()); n < 2 || n > 400 || slices.Contains(c.results(), s3mesh.ResultHeld) {
+			t.Errorf("%d attempts in an hour, the first %v", n, c.results()[0])
+		}
+		if b := c.backlog(t); b.Held != 1 || len(c.letters(t)) != 0 {
+			t.Errorf("%+v, %d letters", b, len(c.letters(t)))
+		}
+	})
+}
+
+func TestHopeless(t *testing.T) {
+	const last = attempts
+	for _, kind := range s3mesh.Kinds() {
+		counts := kind == s3mesh.KindOther || kind == s3mesh.KindPreconditionFailed || kind == s3mesh.KindConflict ||
+			kind == s3mesh.KindCorrupted
+		if replicate.UsesAttempt(kind) != counts {
+			t.Errorf("%v uses an attempt: %v", kind, !counts)
+		}
+		if got, want := replicate.Hopeless(kind, last-1, last), !kind.Transient(); got != want {
+			t.Errorf("%v before the last attempt: %v", kind, got)
+		}
+		if got, want := replicate.Hopeless(kind, last, last), !kind.Transient() || counts; got != want {
+			t.Errorf("%v after the last attempt: %v", kind, got)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -16,6 +17,7 @@ var linkTests = []queueTest{
 
 var backlogTests = []queueTest{
 	{name: "backlog counts", run: testBacklogCounts},
+	{name: "held events count apart", run: testBacklogHeld},
 	{name: "backlog's oldest", run: testBacklogOldest},
 	{name: "backlog's oldest without the event's time", run: testBacklogOldestUntimed},
 }
@@ -99,23 +101,23 @@ func testBacklogCounts(s *queueSuite) {
 			s.publish(lane, e, e)
 		}
 	}
-	s.settles(linkAB, s3mesh.Backlog{Pending: 9, Oldest: at})
+	s.settles(linkAB, s3mesh.Backlog{Pending: 9, Held: 3, Oldest: at})
 	s.settles(linkBA, s3mesh.Backlog{})
 
 	sub := s.live(1)
 	d := s.next(sub)
-	s.settles(linkAB, s3mesh.Backlog{Pending: 8, InFlight: 1, Oldest: at})
-	s.settles(linkAC, s3mesh.Backlog{Pending: 9, Oldest: at})
+	s.settles(linkAB, s3mesh.Backlog{Pending: 8, InFlight: 1, Held: 3, Oldest: at})
+	s.settles(linkAC, s3mesh.Backlog{Pending: 9, Held: 3, Oldest: at})
 	if err := sub.Close(); err != nil {
 		s.Fatal("Close:", err)
 	}
 	s.ack(d)
-	s.settles(linkAB, s3mesh.Backlog{Pending: 8, Oldest: at})
+	s.settles(linkAB, s3mesh.Backlog{Pending: 8, Held: 3, Oldest: at})
 
 	e := change("b", "2") // replaces a pending one
 	e.Time = at.Add(time.Hour)
 	s.publish(s3mesh.LaneBulk, e)
-	s.settles(linkAB, s3mesh.Backlog{Pending: 8, Oldest: at})
+	s.settles(linkAB, s3mesh.Backlog{Pending: 8, Held: 3, Oldest: at})
 }
 
 func testBacklogOldest(s *queueSuite) {
@@ -145,5 +147,29 @@ func testBacklogOldestUntimed(s *queueSuite) {
 			return ""
 		}
 		return "the time of publication is not the age of an event without a time of its own"
+	})
+}
+
+// Held events are neither pending nor in flight, delivered or not, and do not make a link late.
+func testBacklogHeld(s *queueSuite) {
+	for _, key := range []string{"a", "b", "c"} {
+		e := change(key, "1")
+		e.Target, e.Type, e.Time = siteB, s3mesh.EventRemoved, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		s.publish(s3mesh.LaneHeld, e, e)
+	}
+	s.settles(linkAB, s3mesh.Backlog{Held: 3})
+	s.settles(linkAC, s3mesh.Backlog{})
+	sub := s.subscribe(linkAB, s3mesh.LaneHeld, 1)
+	d := s.expect(sub, "a", "1")
+	s.settles(linkAB, s3mesh.Backlog{Held: 3})
+	s.retry(d, time.Hour)
+	s.ack(s.expect(sub, "b", "1"))
+	s.settles(linkAB, s3mesh.Backlog{Held: 2})
+	s.publish(s3mesh.LaneLive, change("k", "1"))
+	s.eventually(func() string {
+		if b := s.backlog(linkAB); b.Pending != 1 || b.Held != 2 || time.Since(b.Oldest) > time.Hour {
+			return fmt.Sprintf("backlog is %+v, want 1 pending since now, and 2 held", b)
+		}
+		return ""
 	})
 }
