@@ -26,9 +26,18 @@ type process struct {
 	queue    *memstore.Queue
 	recorder *admin.Recorder
 	client   *admin.Client
+	metrics  *admin.Metrics
+	brake    brake
 	log      *strings.Builder
 	stopped  []string
 }
+
+// brake is a brake that the test engages.
+type brake map[s3mesh.Link]bool
+
+func (b brake) Engaged(link s3mesh.Link) bool { return b[link] }
+
+func (b brake) Resume(link s3mesh.Link) { b[link] = false }
 
 func (p *process) StopRegion(_ context.Context, name string) error {
 	p.stopped = append(p.stopped, name)
@@ -41,11 +50,15 @@ func (p *process) StartRegion(context.Context, string) error {
 
 func start(t *testing.T) *process {
 	t.Helper()
-	p := &process{queue: memstore.NewQueue(set), log: &strings.Builder{}}
+	p := &process{queue: memstore.NewQueue(set), log: &strings.Builder{}, brake: brake{}}
 	p.recorder = admin.NewRecorder(set.Links, slog.New(slog.NewTextHandler(p.log, nil)))
 	reporter := &admin.Reporter{Set: set, Version: "v1", Since: time.Now(), Served: []string{"eu"}, Queue: p.queue,
-		Record: p.recorder, Away: func(site string) bool { return site == "us" }, Now: time.Now}
+		Record: p.recorder, Away: func(site string) bool { return site == "us" }, Engaged: p.brake.Engaged, Now: time.Now}
+	resumer := &admin.Resumer{Set: set, Links: set.To("eu"), Queue: p.queue, Brake: p.brake}
+	p.metrics = admin.NewMetrics(admin.MetricsConfig{Links: set.To("eu"), Sites: []string{"us", "eu"},
+		HistoryReasons: []string{"tie"}, Queue: p.queue, Engaged: p.brake.Engaged, Log: slog.New(slog.DiscardHandler)})
 	server := httptest.NewServer(admin.Handler(admin.Config{Token: token, Status: reporter.Status, Letters: p.queue.DeadLetters(),
+		Resume: resumer.Resume, Metrics: p.metrics,
 		Inspect: func(_ context.Context, key string) any { return map[string]string{"key": key} }, Regions: p}))
 	t.Cleanup(server.Close)
 	p.client = &admin.Client{URL: server.URL, Token: token}

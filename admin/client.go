@@ -50,6 +50,14 @@ func (c *Client) Replay(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodPost, "/v1/dead-letters/"+url.PathEscape(id)+"/replay", nil)
 }
 
+// Resume lets the held deletes of a link go on.
+func (c *Client) Resume(ctx context.Context, link s3mesh.Link) (Resumed, error) {
+	var done Resumed
+	err := c.call(ctx, http.MethodPost,
+		"/v1/links/"+url.PathEscape(link.Source)+"/"+url.PathEscape(link.Target)+"/resume", &done)
+	return done, err
+}
+
 // Region stops or starts a region of a demo.
 func (c *Client) Region(ctx context.Context, name, action string) error {
 	return c.call(ctx, http.MethodPost, "/v1/regions/"+url.PathEscape(name)+"/"+action, nil)

@@ -1,3 +1,3 @@
-// Package admin is what an operator sees of a running process: its status, a key at every site, the dead letters, over a
-// JSON API with a token; and the client of that API, which the command line uses.
+// Package admin is what an operator sees of a running process: its status, a key at every site, the dead letters, the deletes
+// that are held, over a JSON API with a token; the client of that API, which the command line uses; and the metrics.
 package admin

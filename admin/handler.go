@@ -24,6 +24,10 @@ type Config struct {
 	// Inspect reads a key at every site; its answer is sent as JSON.
 	Inspect func(ctx context.Context, key string) any
 	Letters s3mesh.DeadLetters
+	// Resume lets the held deletes of a link go on: see [Resumer].
+	Resume func(ctx context.Context, link s3mesh.Link) (Resumed, error)
+	// Metrics answers scrapes.
+	Metrics http.Handler
 	// Regions, in a demo, stops and starts regions; nil elsewhere.
 	Regions Regions
 }
@@ -41,6 +45,8 @@ type Regions interface {
 //	GET  /v1/inspect?key=KEY                    the key at every site
 //	GET  /v1/dead-letters?link=&cursor=&limit=  a DeadLetterPage
 //	POST /v1/dead-letters/{id}/replay           204
+//	POST /v1/links/{source}/{target}/resume     a Resumed
+//	GET  /metrics                               for Prometheus
 //	POST /v1/regions/{name}/{stop|start}        204, in a demo
 //
 // An error is a JSON object {"error", "kind"} with status 401, 404 (not found), 400 (other permanent kinds) or 503.
@@ -50,6 +56,7 @@ func Handler(cfg Config) http.Handler {
 	api.HandleFunc("GET /v1/inspect", cfg.inspect)
 	api.HandleFunc("GET /v1/dead-letters", cfg.letters)
 	api.HandleFunc("POST /v1/dead-letters/{id}/replay", cfg.replay)
+	api.HandleFunc("POST /v1/links/{source}/{target}/resume", cfg.resume)
 	if cfg.Regions != nil {
 		api.HandleFunc("POST /v1/regions/{name}/stop", cfg.region(cfg.Regions.StopRegion))
 		api.HandleFunc("POST /v1/regions/{name}/start", cfg.region(cfg.Regions.StartRegion))
@@ -58,6 +65,7 @@ func Handler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		webapi.Reply(w, map[string]string{"status": "ok"}, nil)
 	})
+	mux.HandleFunc("GET /metrics", webapi.RequireToken(cfg.Token, cfg.Metrics.ServeHTTP))
 	mux.HandleFunc("/v1/", webapi.RequireToken(cfg.Token, api.ServeHTTP))
 	return mux
 }

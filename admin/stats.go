@@ -92,6 +92,7 @@ func (r *Recorder) fill(s *LinkStatus) {
 			s.Retries = n
 		case s3mesh.ResultDeadLettered:
 			s.Failed = n
+		case s3mesh.ResultHeld: // not done yet
 		default:
 			s.Done += n
 		}

@@ -30,7 +30,10 @@ type LinkStatus struct {
 	s3mesh.Link
 	Pending     int64 `json:"pending"`
 	InFlight    int64 `json:"in_flight"`
+	Held        int64 `json:"held"`         // deletes that wait for an operator
 	DeadLetters int64 `json:"dead_letters"` // kept now
+	// BrakeEngaged tells that the link's deletes are held, as there were too many at once, until an operator resumes it.
+	BrakeEngaged bool `json:"brake_engaged"`
 	// LagSeconds is the age of the oldest write that is pending or in flight; 0 when there is none.
 	LagSeconds float64 `json:"lag_seconds"`
 
@@ -58,7 +61,9 @@ type Reporter struct {
 	Record  *Recorder
 	// Away reports whether work on a site is being held back.
 	Away func(site string) bool
-	Now  func() time.Time
+	// Engaged reports whether the brake holds the deletes of a link.
+	Engaged func(link s3mesh.Link) bool
+	Now     func() time.Time
 }
 
 // Status returns the state now. Links whose target this process does not serve are listed with their backlog only.
@@ -77,10 +82,8 @@ func (r *Reporter) Status(ctx context.Context) (Status, error) {
 		if err != nil {
 			return Status{}, err
 		}
-		l := LinkStatus{Link: link, Pending: backlog.Pending, InFlight: backlog.InFlight, DeadLetters: backlog.DeadLetters}
-		if !backlog.Oldest.IsZero() {
-			l.LagSeconds = max(0, r.Now().Sub(backlog.Oldest).Seconds())
-		}
+		l := LinkStatus{Link: link, Pending: backlog.Pending, InFlight: backlog.InFlight, Held: backlog.Held,
+			DeadLetters: backlog.DeadLetters, BrakeEngaged: r.Engaged(link), LagSeconds: age(backlog, r.Now())}
 		r.Record.fill(&l)
 		s.Links = append(s.Links, l)
 	}

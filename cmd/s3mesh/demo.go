@@ -27,6 +27,7 @@ const defaultRegions = 3
 type demoOptions struct {
 	data    string
 	regions string
+	deletes string
 }
 
 func newDemo(g *globals) *cobra.Command {
@@ -46,6 +47,8 @@ ready; every outcome follows as a line of JSON.`,
 	cmd.Flags().StringVar(&o.data, "data", "", "keep everything in this folder across runs (default: a temporary one, removed)")
 	cmd.Flags().StringVar(&o.regions, "regions", strconv.Itoa(defaultRegions),
 		"how many regions, or their names separated by commas")
+	cmd.Flags().StringVar(&o.deletes, "deletes", string(config.DeletesIgnore),
+		"what becomes of a delete in the other regions: ignore or propagate")
 	cmd.AddCommand(newDemoRegion())
 	return cmd
 }
@@ -126,7 +129,11 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	d, err := startDemo(ctx, g, names, o.data, log)
+	replication := config.DefaultReplication()
+	if replication.Deletes = config.Deletes(o.deletes); !replication.Deletes.Valid() {
+		return usageError{fmt.Errorf("--deletes %q: use ignore or propagate", o.deletes)}
+	}
+	d, err := startDemo(ctx, g, demoPlan{names, o.data, replication}, log)
 	if err != nil {
 		if ctx.Err() != nil && s3mesh.KindOf(err) == s3mesh.KindCanceled {
 			return nil // Ctrl-C while it started
@@ -140,23 +147,34 @@ func runDemo(ctx context.Context, g *globals, o demoOptions) (err error) {
 	if err := d.show.uploadSamples(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
-	<-ctx.Done()
-	return nil
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-d.mesh.refused():
+		return err
+	}
+}
+
+// demoPlan is what a demo is started from.
+type demoPlan struct {
+	regions     []string
+	data        string // the folder that is kept; "" for a temporary one
+	replication config.Replication
 }
 
 // startDemo starts the regions and the mesh between them. When it fails, what had started is stopped.
-func startDemo(ctx context.Context, g *globals, names []string, data string, log *slog.Logger) (_ *demo, err error) {
+func startDemo(ctx context.Context, g *globals, plan demoPlan, log *slog.Logger) (_ *demo, err error) {
 	d := &demo{log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	if d.folder, err = openDemoFolder(data, names); err != nil {
+	if d.folder, err = openDemoFolder(plan.data, plan.regions); err != nil {
 		return nil, err
 	}
 	card := d.folder.card
-	mc := meshConfig{set: card.replicaSet(), log: log, principals: map[string]string{}, replication: config.DefaultReplication()}
+	mc := meshConfig{set: card.replicaSet(), log: log, principals: map[string]string{}, replication: plan.replication}
 	mc.served = siteNames(mc.set)
 	mc.queue = natsqueue.Config{Set: mc.set, Dir: filepath.Join(d.folder.path, "queue"), Log: log}
 	if mc.intake.listener, err = listen(ctx, "events", "127.0.0.1:0", nil); err != nil {

@@ -135,6 +135,10 @@ func (s *show) lineText(out s3mesh.Outcome, content string) {
 		fmt.Fprintf(s.g.out, "  ... %d more\n", skipped)
 	}
 	switch {
+	case out.Result == s3mesh.ResultDeleted, out.Result == s3mesh.ResultUndeleted:
+		s.back(out.Task.Link)
+		what := map[s3mesh.Result]string{s3mesh.ResultDeleted: "deleted", s3mesh.ResultUndeleted: "brought back"}[out.Result]
+		fmt.Fprintf(s.g.out, "  %s %7.1f ms  %9s  %s\n", link, milliseconds(out.Lag()), what, out.Task.Event.Key)
 	case out.Result.Wrote():
 		note := ""
 		if out.Result == s3mesh.ResultConflictWon {
@@ -175,8 +179,8 @@ func (s *show) back(link s3mesh.Link) {
 func (s *show) compare(ctx context.Context, out s3mesh.Outcome) string {
 	link, key := out.Task.Link, out.Task.Event.Key
 	switch {
-	case !out.Result.Wrote():
-		return ""
+	case !out.Result.Wrote(), out.Result == s3mesh.ResultDeleted, out.Result == s3mesh.ResultUndeleted:
+		return "" // no new content
 	case out.Bytes > checkUpTo:
 		return "not compared (large)"
 	case len(s.queue) > checkBelow:

@@ -45,11 +45,29 @@ type endpoint struct {
 	token    string
 }
 
+// propagates reports whether a delete is applied at the other sites.
+func (c meshConfig) propagates() bool { return c.replication.Deletes == config.DeletesPropagate }
+
+// links returns the links into the served sites.
+func (c meshConfig) links() []s3mesh.Link {
+	var links []s3mesh.Link
+	for _, site := range c.served {
+		links = append(links, c.set.To(site)...)
+	}
+	return links
+}
+
 // mesh is a running set of workers with their queue, intake and API.
 type mesh struct {
 	cfg         meshConfig
 	buckets     map[string]*s3store.Bucket
 	queue       *natsqueue.Queue
+	prover      *prover
+	brake       *replicate.Brake // nil unless deletes are propagated
+	gate        *replicate.Gate
+	echoes      *replicate.Echoes
+	recorder    *admin.Recorder
+	metrics     *admin.Metrics
 	inspector   *replicate.Replicator
 	stopWorkers context.CancelFunc
 	workers     sync.WaitGroup
@@ -57,86 +75,59 @@ type mesh struct {
 	admin       *server
 }
 
-// startMesh opens the queue, which creates the consumers of every link, then starts the workers, and only then takes
-// events. It does not contact any store.
+// startMesh opens the queue, which creates the consumers of every link, then takes events, and has the workers of a link start
+// as soon as both its ends answered. It waits for no store.
 func startMesh(ctx context.Context, cfg meshConfig) (*mesh, error) {
-	m := &mesh{cfg: cfg, buckets: make(map[string]*s3store.Bucket, len(cfg.stores))}
+	m := &mesh{cfg: cfg, buckets: make(map[string]*s3store.Bucket, len(cfg.stores)), prover: newProver(cfg),
+		gate: replicate.NewGate(siteNames(cfg.set)...), echoes: &replicate.Echoes{},
+		recorder: admin.NewRecorder(cfg.set.Links, cfg.log)}
 	for _, store := range cfg.stores {
 		bucket, err := s3store.Open(ctx, store)
 		if err != nil {
 			return nil, err
 		}
-		m.buckets[store.Site] = bucket
+		m.buckets[store.Site], m.prover.proofs[store.Site].prober = bucket, bucket
 	}
 	var err error
 	if m.queue, err = natsqueue.Open(ctx, cfg.queue); err != nil {
 		return nil, err
 	}
-	echoes := &replicate.Echoes{}
-	recorder := admin.NewRecorder(cfg.set.Links, cfg.log)
-	gate := replicate.NewGate(siteNames(cfg.set)...)
-	m.startWorkers(echoes, gate, func(out s3mesh.Outcome) {
-		recorder.Observe(out)
-		if cfg.observe != nil {
-			cfg.observe(out)
-		}
-	})
-	planner := replicate.NewPlanner(replicate.PlannerConfig{Set: cfg.set, Filter: cfg.filter, Queue: m.queue, Echoes: echoes,
-		Principals: cfg.principals, LargeObject: int64(cfg.replication.LargeObject)})
-	m.intake = serve(cfg.intake.listener, intake.Handler(intake.Config{
-		Token: cfg.intake.token, Decode: notify.Decode, Accept: planner.Accept, Log: cfg.log}))
-	reporter := &admin.Reporter{Set: cfg.set, Version: version, Since: time.Now(), Served: cfg.served, Queue: m.queue,
-		Record: recorder, Away: gate.Closed, Now: time.Now}
-	m.admin = serve(cfg.admin.listener, admin.Handler(admin.Config{
-		Token: cfg.admin.token, Status: reporter.Status, Letters: m.queue.DeadLetters(), Regions: cfg.regions,
-		Inspect: m.inspect}))
+	if cfg.propagates() {
+		m.brake = replicate.NewBrake(cfg.links(), cfg.replication.MaxDeletesPerMinute, time.Now, m.alert)
+	}
+	m.metrics = admin.NewMetrics(admin.MetricsConfig{Links: cfg.links(), Sites: siteNames(cfg.set),
+		HistoryReasons: replicate.HistoryReasons(), Queue: m.queue, Engaged: m.brake.Engaged, Log: cfg.log})
+	m.inspector = replicate.New(m.replicatorConfig(cfg.served[0], s3mesh.Capabilities{}))
+	m.startWorkers()
+	m.startServers()
 	return m, nil
 }
+
+// startServers takes events, and answers operators.
+func (m *mesh) startServers() {
+	planner := replicate.NewPlanner(replicate.PlannerConfig{Set: m.cfg.set, Filter: m.cfg.filter, Queue: m.queue,
+		Echoes: m.echoes, Principals: m.cfg.principals, LargeObject: int64(m.cfg.replication.LargeObject)})
+	m.intake = serve(m.cfg.intake.listener, intake.Handler(intake.Config{
+		Token: m.cfg.intake.token, Decode: notify.Decode, Accept: planner.Accept, Log: m.cfg.log}))
+	reporter := &admin.Reporter{Set: m.cfg.set, Version: version, Since: time.Now(), Served: m.cfg.served, Queue: m.queue,
+		Record: m.recorder, Away: m.away, Engaged: m.brake.Engaged, Now: time.Now}
+	resumer := &admin.Resumer{Set: m.cfg.set, Links: m.cfg.links(), Queue: m.queue, Brake: m.brake}
+	m.admin = serve(m.cfg.admin.listener, admin.Handler(admin.Config{
+		Token: m.cfg.admin.token, Status: reporter.Status, Letters: m.queue.DeadLetters(), Resume: resumer.Resume,
+		Metrics: m.metrics, Regions: m.cfg.regions, Inspect: m.inspect}))
+}
+
+// away reports whether a site did not answer lately.
+func (m *mesh) away(site string) bool { return m.gate.Closed(site) || m.prover.away(site) }
+
+// refused takes an error when a site was found that s3mesh does not work with.
+func (m *mesh) refused() <-chan error { return m.prover.refused }
 
 // inspect reads a key at every site. A site that accepts requests and does not answer them is told as one that failed.
 func (m *mesh) inspect(ctx context.Context, key string) any {
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
 	return m.inspector.Inspect(ctx, key, siteNames(m.cfg.set))
-}
-
-// startWorkers starts a worker per link into a served site and lane.
-func (m *mesh) startWorkers(echoes *replicate.Echoes, gate *replicate.Gate, observe func(s3mesh.Outcome)) {
-	ctx, cancel := context.WithCancel(context.Background())
-	m.stopWorkers = cancel
-	concurrency := map[s3mesh.Lane]int{
-		s3mesh.LaneLive: m.cfg.replication.Workers, s3mesh.LaneBulk: m.cfg.replication.BulkWorkers,
-		s3mesh.LaneLarge: m.cfg.replication.LargeWorkers}
-	for _, target := range m.cfg.served {
-		replicator := replicate.New(m.replicatorConfig(target, echoes))
-		m.inspector = replicator
-		for _, link := range m.cfg.set.To(target) {
-			for _, lane := range s3mesh.Lanes() {
-				worker := replicate.NewWorker(replicate.WorkerConfig{
-					Link: link, Lane: lane, Queue: m.queue, Replicator: replicator, Gate: gate,
-					Concurrency: concurrency[lane], Attempts: m.cfg.replication.Attempts, Observe: observe, Log: m.cfg.log})
-				m.workers.Go(func() {
-					if err := worker.Run(ctx); err != nil {
-						m.cfg.log.Error("a worker stopped", "link", link, "lane", lane, "error", err)
-					}
-				})
-			}
-		}
-	}
-}
-
-func (m *mesh) replicatorConfig(target string, echoes *replicate.Echoes) replicate.Config {
-	cfg := replicate.Config{
-		Target: target, Bucket: m.buckets[target], Readers: make(map[string]s3mesh.Reader, len(m.buckets)),
-		MaxClockSkew: time.Duration(m.cfg.replication.MaxClockSkew), LargeObject: int64(m.cfg.replication.LargeObject),
-		Echoes: echoes, IgnoreEchoes: make(map[string]bool, len(m.buckets)), Now: time.Now, Log: m.cfg.log,
-		Announce: func(ctx context.Context, ev s3mesh.Event) error { return m.queue.Publish(ctx, s3mesh.LaneLive, ev) },
-	}
-	for name, bucket := range m.buckets {
-		cfg.Readers[name] = bucket
-		cfg.IgnoreEchoes[name] = m.cfg.set.EchoesRedundant(name)
-	}
-	return cfg
 }
 
 // stopIntake ends the taking of events; the stores are told to come again.

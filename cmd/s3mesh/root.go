@@ -18,7 +18,7 @@ import (
 const (
 	exitOK          = 0
 	exitFailed      = 1
-	exitUsage       = 2 // a bad flag, argument or configuration file
+	exitUsage       = 2 // a bad flag, argument or configuration, or a bucket that the configuration does not fit
 	exitDisagree    = 3 // inspect: the sites do not hold the same version
 	exitUnreachable = 4 // no running process, or a store that does not answer
 )
@@ -84,7 +84,7 @@ func newRoot(g *globals) *cobra.Command {
 	root.PersistentFlags().StringVar(&g.logLevel, "log-level", "",
 		"what to log to stderr: debug, info, warn or error (default warn; demo error)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDemo(g), newRun(g), newStatus(g), newInspect(g), newDLQ(g), newConfig(g))
+	root.AddCommand(newDemo(g), newRun(g), newStatus(g), newInspect(g), newDLQ(g), newLink(g), newConfig(g))
 	g.noteBegin(root)
 	return root
 }
@@ -110,10 +110,11 @@ var errDisagree = errors.New("the sites do not agree")
 func exitCode(err error) int {
 	var bad usageError
 	var faults *config.Error
+	var refused *refusal
 	switch {
 	case errors.Is(err, errDisagree):
 		return exitDisagree
-	case errors.As(err, &bad), errors.As(err, &faults):
+	case errors.As(err, &bad), errors.As(err, &faults), errors.As(err, &refused):
 		return exitUsage
 	case s3mesh.KindOf(err) == s3mesh.KindUnreachable:
 		return exitUnreachable
@@ -142,6 +143,9 @@ func (g *globals) printError(err error) {
 // remedy returns the operator's next step where the error's kind has one that fits a command line.
 func remedy(err error) string {
 	var e *s3mesh.Error
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return refused.step
+	}
 	switch kind := s3mesh.KindOf(err); kind {
 	case s3mesh.KindAccessDenied:
 		if errors.As(err, &e) && e.Site == "" { // no store refused, but the running process

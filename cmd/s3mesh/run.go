@@ -43,6 +43,9 @@ func newRun(g *globals) *cobra.Command {
 Point each bucket's notifications at POST http://<intake>/v1/events/<site> with the intake token. Logs go to stderr; with
 --json each line is a JSON object. The first line on stdout tells that it is ready, and where it listens.
 
+Each store is looked at before work on it begins, and waited for while it does not answer. A bucket that cannot be worked with
+as configured, such as one without versions while deletes are propagated, ends the process with exit code 2.
+
 Several processes may share the work, each with --site, when the queue is an external NATS server (queue.url).`,
 		Example: "  s3mesh config example > mesh.yaml\n  s3mesh run -c mesh.yaml --log-level info",
 		Args:    usage(cobra.NoArgs),
@@ -99,13 +102,17 @@ func runRun(ctx context.Context, g *globals, o runOptions) error {
 	if err := g.write(hello, hello.text); err != nil {
 		log.Error("cannot write to stdout", "error", err)
 	}
-	<-ctx.Done()
+	var refused error
+	select {
+	case <-ctx.Done():
+	case refused = <-m.refused():
+	}
 	log.Info("stopping")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	err = m.stopIntake(end)
 	m.drain()
-	return errors.Join(err, m.close(end))
+	return errors.Join(refused, err, m.close(end))
 }
 
 func (r ready) text(w io.Writer) {

@@ -17,7 +17,7 @@ import (
 func newStatus(g *globals) *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show every link: pending, in flight, done, failed, lag",
+		Use: "status", Short: "Show every link: pending, in flight, held, done, failed, lag",
 		Long: "Shows the sites and links of a running process. Lag is the age of the oldest write not yet at the target." +
 			connectHelp,
 		Example: "  s3mesh status\n  s3mesh status -c mesh.yaml --json",
@@ -43,15 +43,22 @@ func runStatus(ctx context.Context, g *globals, c connection) error {
 func printStatus(w io.Writer, s admin.Status) {
 	fmt.Fprintf(w, "replica set %s, up %s\n\n", s.Set, time.Since(s.Since).Round(time.Second))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "LINK\tPENDING\tIN FLIGHT\tDONE\tFAILED\tDEAD LETTERS\tLAG")
+	fmt.Fprintln(t, "LINK\tPENDING\tIN FLIGHT\tHELD\tDONE\tFAILED\tDEAD LETTERS\tLAG")
 	for _, l := range s.Links {
 		lag := time.Duration(l.LagSeconds * float64(time.Second)).Round(time.Millisecond)
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%s\n", l.Link, l.Pending, l.InFlight, l.Done, l.Failed, l.DeadLetters, lag)
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
+			l.Link, l.Pending, l.InFlight, l.Held, l.Done, l.Failed, l.DeadLetters, lag)
 	}
 	_ = t.Flush() // as little to be done about as for any other print
 	for _, site := range s.Sites {
 		if site.Away {
 			fmt.Fprintf(w, "\n%s does not answer; its links wait and catch up by themselves.\n", site.Name)
+		}
+	}
+	for _, l := range s.Links {
+		if l.BrakeEngaged {
+			fmt.Fprintf(w, "\n%s: deletes are held, as there were too many in a minute.\n  -> when they are meant: %s\n",
+				l.Link, resumeCommand(l.Link))
 		}
 	}
 }

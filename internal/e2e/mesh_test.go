@@ -20,6 +20,7 @@ type mesh struct {
 	file          string
 	intake, admin string // host and port
 	token         string // of the intake
+	replication   string // of mesh.yaml, on one line; the defaults when empty
 	sites         []*meshSite
 }
 
@@ -126,20 +127,29 @@ intake:
 admin:
   listen: {{.Admin}}
   token: ${ADMIN_TOKEN}
+{{- with .Replication}}
+replication: {{.}}
+{{- end}}
 `))
 
-// run writes the file, starts the process that it describes, and returns once that is ready.
-func (m *mesh) run(t *testing.T) *process {
+// write writes the file.
+func (m *mesh) write(t *testing.T) {
 	t.Helper()
 	file, err := os.Create(m.file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = meshFile.Execute(file, map[string]any{"Sites": m.sites, "Queue": filepath.Join(m.dir, "queue"),
-		"Intake": m.intake, "Admin": m.admin})
+		"Intake": m.intake, "Admin": m.admin, "Replication": m.replication})
 	if closeErr := file.Close(); err != nil || closeErr != nil {
 		t.Fatal(err, closeErr)
 	}
+}
+
+// run writes the file, starts the process that it describes, and returns once that is ready.
+func (m *mesh) run(t *testing.T) *process {
+	t.Helper()
+	m.write(t)
 	p := m.launch(t, 0, "run", "-c", m.file, "--json", "--log-level", "debug")
 	var ready struct {
 		Ready         bool

@@ -20,16 +20,18 @@ type status struct {
 }
 
 type linkStatus struct {
-	Source      string           `json:"source"`
-	Target      string           `json:"target"`
-	Pending     int64            `json:"pending"`
-	InFlight    int64            `json:"in_flight"`
-	DeadLetters int64            `json:"dead_letters"`
-	LagSeconds  float64          `json:"lag_seconds"`
-	Done        int64            `json:"done"`
-	Failed      int64            `json:"failed"`
-	Results     map[string]int64 `json:"results"`
-	LastError   string           `json:"last_error"`
+	Source       string           `json:"source"`
+	Target       string           `json:"target"`
+	Pending      int64            `json:"pending"`
+	InFlight     int64            `json:"in_flight"`
+	Held         int64            `json:"held"`
+	DeadLetters  int64            `json:"dead_letters"`
+	BrakeEngaged bool             `json:"brake_engaged"`
+	LagSeconds   float64          `json:"lag_seconds"`
+	Done         int64            `json:"done"`
+	Failed       int64            `json:"failed"`
+	Results      map[string]int64 `json:"results"`
+	LastError    string           `json:"last_error"`
 }
 
 func (l linkStatus) String() string {
