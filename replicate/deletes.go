@@ -1,7 +1,9 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -31,19 +33,37 @@ func (r *Replicator) applyDelete(ctx context.Context, j *job, v s3mesh.Version, 
 	if target.holdsObject() {
 		return r.cover(ctx, j, v, target)
 	}
+	if target.deleted.marker == "" {
+		return r.recordAbsent(ctx, key, v)
+	}
 	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind(target.deleted.marker, v) })
 	if err != nil {
 		return err
 	}
 	// What was written since did not know of this delete, and its writer may have looked at the tombstone before it was there.
 	top, err := r.top(ctx, r.Target, key)
-	switch {
-	case err != nil:
+	if err != nil || len(top) > 0 && top[0].VersionID == target.deleted.marker {
 		return err
-	case len(top) == 0 && target.deleted.marker == "", len(top) > 0 && top[0].VersionID == target.deleted.marker:
-		return nil
 	}
 	return r.changed(key)
+}
+
+// recordAbsent records the delete v of a key of which the target was seen to hold nothing.
+func (r *Replicator) recordAbsent(ctx context.Context, key string, v s3mesh.Version) error {
+	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Expect(v) })
+	if err != nil {
+		return err
+	}
+	top, err := r.top(ctx, r.Target, key)
+	if err != nil {
+		return err
+	}
+	if len(top) == 0 {
+		return r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind("", v) })
+	}
+	// What there is was not written where this delete was known of.
+	err = r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Unexpect(v) })
+	return cmp.Or(err, r.changed(key))
 }
 
 // changed is the error that makes a task start over.
@@ -55,7 +75,7 @@ func (r *Replicator) changed(key string) error {
 // that the marker never passes for a client's delete.
 func (r *Replicator) cover(ctx context.Context, j *job, v s3mesh.Version, target state) error {
 	key := j.Task.Event.Key
-	intent := resolve.Intent{Delete: v, Over: target.object.VersionID}
+	intent := resolve.Intent{Delete: v, ETag: target.object.ETag, Unconditional: !r.Capabilities.ConditionalDelete, Made: r.Now()}
 	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone {
 		t.Intent = &intent
 		return t
@@ -65,7 +85,7 @@ func (r *Replicator) cover(ctx context.Context, j *job, v s3mesh.Version, target
 	}
 	marker, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{Condition: s3mesh.IfMatch(target.object.ETag)})
 	if err != nil {
-		return err
+		return r.giveUp(ctx, key, v, err)
 	}
 	err = r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind(marker.VersionID, v) })
 	if err != nil {
@@ -75,12 +95,30 @@ func (r *Replicator) cover(ctx context.Context, j *job, v s3mesh.Version, target
 	return r.recheck(ctx, j, top, target.object.VersionID)
 }
 
-// withdraw removes a delete marker of the target that covers what it must not, and tells the target's links.
+// giveUp ends the intent to apply v where the store refused it, and returns why it did. After any other error the marker may
+// have been made: the next attempt tells.
+func (r *Replicator) giveUp(ctx context.Context, key string, v s3mesh.Version, refused error) error {
+	if !changedMeanwhile(refused) {
+		return refused
+	}
+	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone {
+		if t.Intent != nil && t.Intent.Delete.Same(v) {
+			t.Intent = nil
+		}
+		return t
+	})
+	return cmp.Or(err, refused)
+}
+
+// withdraw removes a delete marker of the target that covers what it must not. The tombstone says so first: nobody is to take
+// its removal for that of a client.
 func (r *Replicator) withdraw(ctx context.Context, key, marker string) error {
-	if _, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: marker}); err != nil {
+	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Withdraw(marker) })
+	if err != nil {
 		return err
 	}
-	return r.announce(ctx, key)
+	_, err = r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: marker})
+	return err
 }
 
 // undoneAlready corrects a decision for a delete that a client took back by removing its marker. A delete that was taken back
@@ -97,14 +135,12 @@ func (r *Replicator) undoneAlready(ctx context.Context, j *job, decision resolve
 		if target.holdsDelete() && r.Now().Sub(time.Unix(source.version.Time.Seconds, 0)) > r.TombstoneRetention {
 			return resolve.InSync, nil
 		}
-		for _, site := range []string{r.Target, source.version.Origin} {
-			undone, err := r.undone(ctx, site, key, *source.version)
-			if err != nil || undone {
-				return resolve.Superseded, err
-			}
+		undone, err := r.undoneAt(ctx, key, *source.version, r.Target, source.version.Origin)
+		if err != nil || undone {
+			return resolve.Superseded, err
 		}
 	case decision == resolve.Superseded && source.holdsObject() && target.holdsDelete():
-		undone, err := r.undone(ctx, source.site, key, *target.version)
+		undone, err := r.undoneAt(ctx, key, *target.version, source.site, target.version.Origin)
 		if err != nil || !undone {
 			return decision, err
 		}
@@ -115,6 +151,17 @@ func (r *Replicator) undoneAlready(ctx context.Context, j *job, decision resolve
 		return decision, r.changed(key)
 	}
 	return decision, nil
+}
+
+// undoneAt reports whether a client took the delete v back at one of the sites.
+func (r *Replicator) undoneAt(ctx context.Context, key string, v s3mesh.Version, sites ...string) (bool, error) {
+	slices.Sort(sites)
+	for _, site := range slices.Compact(sites) {
+		if undone, err := r.undone(ctx, site, key, v); err != nil || undone {
+			return undone, err
+		}
+	}
+	return false, nil
 }
 
 // undone reports whether a client at site took the delete v back: the site has an object on top again, and the marker that
@@ -153,12 +200,15 @@ func (r *Replicator) undone(ctx context.Context, site, key string, v s3mesh.Vers
 	return depth > 0 && len(missing) > 0, nil
 }
 
-// takeBack removes the delete that the target holds.
+// takeBack removes the delete that the target holds, and tells the target's links.
 func (r *Replicator) takeBack(ctx context.Context, key string, target state) error {
-	if target.deleted.marker != "" {
-		return r.withdraw(ctx, key, target.deleted.marker)
+	if target.deleted.marker == "" {
+		return r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Unbind("") })
 	}
-	return r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Unbind("") })
+	if err := r.withdraw(ctx, key, target.deleted.marker); err != nil {
+		return err
+	}
+	return r.announce(ctx, key)
 }
 
 // withdrawIfUndone looks again, after a delete was applied, whether it was taken back meanwhile where it was made: the event

@@ -150,7 +150,16 @@ func (r *Replicator) chain(ctx context.Context, key string, v s3mesh.Version) ([
 			latest = entry
 		}
 	}
-	return chain, nil
+	if len(chain) == 0 {
+		return nil, nil
+	}
+	// The first version was written where a delete was known of, if one was.
+	held, err := r.heldTombstone(ctx, v.Origin, key)
+	if below, known := held.Beneath(); known && err == nil {
+		below, err = r.exact(ctx, key, below)
+		chain = append(chain, chained{time: below.Time})
+	}
+	return chain, err
 }
 
 // conflictDepth bounds how far down a history is searched for a version before two are called concurrent.

@@ -73,6 +73,12 @@ func (r *Replicator) latestBelow(ctx context.Context, key string, top state,
 	enough func(depth int, entry past) bool) (*state, error) {
 	var best *state
 	consider := func(s state) error {
+		if s.holdsDelete() {
+			undone, err := r.undoneAt(ctx, key, *s.version, r.Target, s.version.Origin)
+			if err != nil || undone {
+				return err
+			}
+		}
 		against := top
 		if best != nil {
 			against = *best
@@ -131,45 +137,49 @@ func (r *Replicator) stateIn(ctx context.Context, key string, entry past) (state
 // uncover puts what was covered on top again, and tells the target's links.
 func (r *Replicator) uncover(ctx context.Context, j *job, covered *state, top state) error {
 	key := j.Task.Event.Key
+	removed := false
 	switch {
-	case top.holdsDelete():
-		if _, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: top.deleted.marker}); err != nil {
-			return err
-		}
-		// The marker was ours to remove: nobody took that delete back.
-		err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Unbind(top.deleted.marker) })
-		if err != nil {
-			return err
-		}
 	case covered.holdsDelete():
 		if err := r.applyDelete(ctx, j, *covered.version, top); err != nil {
 			return err
 		}
-	default:
-		source := &openState{state: *covered}
-		defer source.close()
-		written, err := r.write(ctx, j, source, s3mesh.IfMatch(top.object.ETag))
-		if err != nil {
+	case top.holdsDelete():
+		if err := r.withdraw(ctx, key, top.deleted.marker); err != nil {
 			return err
 		}
-		if err := r.recheck(ctx, j, r.holding(*covered.version, written), top.object.VersionID); err != nil {
+		removed = true
+	default:
+		if err := r.putBack(ctx, j, covered, top); err != nil {
 			return err
 		}
 	}
 	j.Result, j.Target = s3mesh.ResultConflictLost, covered.version
-	return r.announce(ctx, key)
+	if err := r.announce(ctx, key); err != nil || !removed {
+		return err
+	}
+	return r.changed(key) // what is on top now need not be what was covered
+}
+
+// putBack writes an object that was covered on top again, as a replica of itself.
+func (r *Replicator) putBack(ctx context.Context, j *job, covered *state, top state) error {
+	source := &openState{state: *covered}
+	defer source.close()
+	written, err := r.write(ctx, j, source, s3mesh.IfMatch(top.object.ETag))
+	if err != nil {
+		return err
+	}
+	return r.recheck(ctx, j, r.holding(*covered.version, written), top.object.VersionID)
 }
 
 // resumeRecheck takes up what an earlier try may not have come to the end of.
 func (r *Replicator) resumeRecheck(ctx context.Context, j *job, target state) error {
-	if bind := r.unfinished(target, j.again); bind != nil {
+	if target.deleted.intended {
 		err := r.changeTombstone(ctx, j.Task.Event.Key, func(t resolve.Tombstone) resolve.Tombstone {
-			return t.Bind(target.deleted.marker, *bind)
+			return t.Bind(target.deleted.marker, *target.version)
 		})
 		if err != nil {
 			return err
 		}
-		target.version = bind
 	}
 	switch {
 	case !j.again, target.version == nil, native(target):
@@ -180,20 +190,6 @@ func (r *Replicator) resumeRecheck(ctx context.Context, j *job, target state) er
 		}
 	}
 	return r.recheck(ctx, j, target, "")
-}
-
-// unfinished returns the delete that the marker on top of the target stands for, where the tombstone does not say so yet, or
-// nil. Where the store may let a marker cover anything, one that a repeated task finds beside an intent counts as made by it:
-// it is better to undo a client's delete than to hide a client's write.
-func (r *Replicator) unfinished(target state, again bool) *s3mesh.Version {
-	switch {
-	case target.deleted.intended:
-		return target.version
-	case again && !r.Capabilities.ConditionalDelete && target.holdsDelete() && native(target) &&
-		target.deleted.intent != nil:
-		return &target.deleted.intent.Delete
-	}
-	return nil
 }
 
 // announce tells the target's links of what it holds.

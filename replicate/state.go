@@ -23,8 +23,6 @@ type deleted struct {
 	marker string // the version ID of the delete marker on top; empty where only the tombstone tells of the delete
 	// intended tells that the tombstone does not name the marker yet, as whoever made it has not come that far.
 	intended bool
-	// intent is the delete that the tombstone says is about to be made, if any.
-	intent *resolve.Intent
 }
 
 func (s state) holdsObject() bool { return s.version != nil && !s.version.Deleted }
@@ -102,7 +100,6 @@ func (r *Replicator) absent(ctx context.Context, site, key string) (state, error
 	if err != nil {
 		return s, err
 	}
-	s.deleted.intent = held.Intent
 	var v s3mesh.Version
 	var known bool
 	if len(top) == 0 {
@@ -126,13 +123,13 @@ func (r *Replicator) top(ctx context.Context, site, key string) ([]past, error) 
 	return nil, nil
 }
 
-// deleteOf reads which delete a marker stands for: the one that the tombstone names, the intended one where it lies right
-// over what that was to cover, and otherwise a client's own.
+// deleteOf reads which delete a marker stands for: the one that the tombstone names, the intended one where that may have
+// made it, and otherwise a client's own.
 func deleteOf(held resolve.Tombstone, site string, marker past) (v s3mesh.Version, intended bool) {
 	if v, bound := held.Of(marker.VersionID); bound && marker.VersionID != "" {
 		return v, false
 	}
-	if held.Intent != nil && marker.below != "" && sameID(held.Intent.Over, marker.below) {
+	if held.Intent != nil && held.Intent.Explains(marker.LastModified, marker.below.ETag) {
 		return held.Intent.Delete, true
 	}
 	return nativeDelete(site, marker), false
@@ -145,17 +142,6 @@ func (r *Replicator) heldTombstone(ctx context.Context, site, key string) (resol
 	}
 	held, err := r.tombstone(ctx, site, key)
 	return held.Tombstone, err
-}
-
-// sameID compares version IDs. That of what was written before versioning was on is empty or "null".
-func sameID(a, b string) bool {
-	if a == s3mesh.NullVersionID {
-		a = ""
-	}
-	if b == s3mesh.NullVersionID {
-		b = ""
-	}
-	return a == b
 }
 
 // nativeDelete is the version of a delete marker that a client made.
@@ -263,10 +249,10 @@ func HistoryReasons() []string {
 	return []string{askedMarker, askedRestored, askedExact, askedConflict, askedCovered, askedUndone}
 }
 
-// past is a version of a history, with the ID of the one that it was put on top of.
+// past is a version of a history, with the one that it was put on top of.
 type past struct {
 	s3mesh.HistoryEntry
-	below string // empty for the first
+	below s3mesh.HistoryEntry // zero for the first
 }
 
 // history asks a site for the versions of key, the latest first, and counts that.
@@ -282,7 +268,7 @@ func (r *Replicator) history(ctx context.Context, site, key, reason string) iter
 				return
 			}
 			for _, p := range above {
-				p.below = entry.VersionID
+				p.below = entry
 				if !yield(p, nil) {
 					return
 				}

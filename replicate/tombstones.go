@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/resolve"
@@ -50,8 +51,8 @@ func (r *Replicator) tombstone(ctx context.Context, site, key string) (storedTom
 	return storedTombstone{parsed, obj.ETag}, nil
 }
 
-// changeTombstone replaces the target's tombstone of key by what change makes of it, and returns the new one. It starts over
-// when another task was faster.
+// changeTombstone replaces the target's tombstone of key by what change makes of it, where that is something else. It starts
+// over when another task was faster.
 func (r *Replicator) changeTombstone(ctx context.Context, key string, change func(resolve.Tombstone) resolve.Tombstone) error {
 	var err error
 	for range rereads {
@@ -59,7 +60,11 @@ func (r *Replicator) changeTombstone(ctx context.Context, key string, change fun
 		if held, err = r.tombstone(ctx, r.Target, key); err != nil {
 			return err
 		}
-		if err = r.putTombstone(ctx, held, change(held.Tombstone)); !changedMeanwhile(err) {
+		next := change(held.Tombstone)
+		if reflect.DeepEqual(next, held.Tombstone) {
+			return nil
+		}
+		if err = r.putTombstone(ctx, held, next); !changedMeanwhile(err) {
 			return err
 		}
 	}

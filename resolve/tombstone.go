@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/s3mesh/s3mesh"
 )
@@ -37,13 +38,30 @@ type Marker struct {
 	// stores differ in whether they make a marker.
 	ID     string         `json:"id"`
 	Delete s3mesh.Version `json:"delete"`
+	// Withdrawn tells that s3mesh is about to remove the marker, or has done so: that it is gone does not mean that a client
+	// took the delete back.
+	Withdrawn bool `json:"withdrawn,omitempty"`
+	// Tentative tells of an entry without ID that nobody has yet made sure of that it came while the site held nothing.
+	Tentative bool `json:"tentative,omitempty"`
 }
 
-// Intent is written before a delete marker is made. Until the marker's ID is known, the marker right over the version
-// called Over is the one.
+// Intent is written before a delete marker is made, as nobody knows the marker's ID until it is there.
 type Intent struct {
 	Delete s3mesh.Version `json:"delete"`
-	Over   string         `json:"over"`
+	// ETag is that of the object which the marker is to cover. It is all that S3 compares: another object with the same
+	// bytes may be covered in its place.
+	ETag string `json:"etag"`
+	// Unconditional tells that the store compares nothing, so that the marker may cover anything.
+	Unconditional bool      `json:"unconditional,omitempty"`
+	Made          time.Time `json:"made"`
+}
+
+// intentLease is how long after it was written an intent is carried out. A marker that is younger was made by somebody else.
+const intentLease = time.Minute
+
+// Explains reports whether the intent may be that of a marker made at the given time, over an object with this ETag.
+func (i Intent) Explains(made time.Time, coveredETag string) bool {
+	return (i.Unconditional || i.ETag == coveredETag) && made.Sub(i.Made) <= intentLease
 }
 
 // TombstoneKey returns the key of the tombstone of key. It has the same length for every key, as tombstones of long keys must
@@ -65,8 +83,13 @@ func ParseTombstone(data []byte, key string) (Tombstone, error) {
 	return t, nil
 }
 
-// Encode returns the tombstone as it is stored.
-func (t Tombstone) Encode() ([]byte, error) { return json.Marshal(t) }
+// Encode returns the tombstone as it is stored: with the latest of its markers.
+func (t Tombstone) Encode() ([]byte, error) {
+	if n := len(t.Markers); n > maxMarkers {
+		t.Markers = t.Markers[n-maxMarkers:]
+	}
+	return json.Marshal(t)
+}
 
 // Of returns the delete that the marker called id stands for; the latest one where several were merged into it.
 func (t Tombstone) Of(id string) (v s3mesh.Version, found bool) {
@@ -78,11 +101,21 @@ func (t Tombstone) Of(id string) (v s3mesh.Version, found bool) {
 	return v, found
 }
 
-// MarkersOf returns the IDs of the markers that stand, or stood, for a delete.
+// Beneath returns the delete that was known at the site when the first version was written there, if one surely was.
+func (t Tombstone) Beneath() (v s3mesh.Version, found bool) {
+	for _, m := range t.Markers {
+		if m.ID == "" && !m.Tentative && (!found || Compare(m.Delete, v) > 0) {
+			v, found = m.Delete, true
+		}
+	}
+	return v, found
+}
+
+// MarkersOf returns the IDs of the markers that stand for a delete, as far as s3mesh has not removed them itself.
 func (t Tombstone) MarkersOf(v s3mesh.Version) []string {
 	var ids []string
 	for _, m := range t.Markers {
-		if m.ID != "" && m.Delete.Same(v) {
+		if m.ID != "" && !m.Withdrawn && m.Delete.Same(v) {
 			ids = append(ids, m.ID)
 		}
 	}
@@ -93,10 +126,7 @@ func (t Tombstone) MarkersOf(v s3mesh.Version) []string {
 func (t Tombstone) Bind(id string, v s3mesh.Version) Tombstone {
 	t = t.drop(func(m Marker) bool { return m.ID == id && Compare(m.Delete, v) <= 0 })
 	if held, found := t.Of(id); !found || Compare(held, v) < 0 {
-		t.Markers = append(t.Markers, Marker{id, v})
-	}
-	if n := len(t.Markers); n > maxMarkers {
-		t.Markers = t.Markers[n-maxMarkers:]
+		t.Markers = append(t.Markers, Marker{ID: id, Delete: v})
 	}
 	if t.Intent != nil && t.Intent.Delete.Same(v) {
 		t.Intent = nil
@@ -104,9 +134,29 @@ func (t Tombstone) Bind(id string, v s3mesh.Version) Tombstone {
 	return t
 }
 
+// Expect records a delete of what the site seems not to hold. Bind with an empty ID confirms it.
+func (t Tombstone) Expect(v s3mesh.Version) Tombstone {
+	t.Markers = append(slices.Clone(t.Markers), Marker{Delete: v, Tentative: true})
+	return t
+}
+
+// Withdraw records that s3mesh is about to remove the marker called id.
+func (t Tombstone) Withdraw(id string) Tombstone {
+	t.Markers = slices.Clone(t.Markers)
+	for i := range t.Markers {
+		t.Markers[i].Withdrawn = t.Markers[i].Withdrawn || t.Markers[i].ID == id
+	}
+	return t
+}
+
 // Unbind forgets the marker called id.
 func (t Tombstone) Unbind(id string) Tombstone {
 	return t.drop(func(m Marker) bool { return m.ID == id })
+}
+
+// Unexpect forgets what [Tombstone.Expect] recorded of v.
+func (t Tombstone) Unexpect(v s3mesh.Version) Tombstone {
+	return t.drop(func(m Marker) bool { return m.Tentative && m.Delete.Same(v) })
 }
 
 func (t Tombstone) drop(which func(Marker) bool) Tombstone {

@@ -3,6 +3,7 @@ package resolve_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -18,7 +19,7 @@ func TestTombstoneSurvives(t *testing.T) {
 			t.Skip("JSON spells what is not UTF-8 so")
 		}
 		want := resolve.Tombstone{Key: key}.Bind("m1", deleted("us", 100)).Bind("", deleted("eu", 200))
-		want.Intent = &resolve.Intent{Delete: deleted("ap", 300), Over: "w"}
+		want.Intent = &resolve.Intent{Delete: deleted("ap", 300), ETag: "w", Made: written}
 		data, err := want.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -58,6 +59,49 @@ func TestTombstoneBinds(t *testing.T) {
 	}
 }
 
+func TestTentativeDeletesLieBeneathNothing(t *testing.T) {
+	stone := resolve.Tombstone{}.Expect(deleted("us", 100))
+	if v, found := stone.Of(""); !found || v != deleted("us", 100) {
+		t.Errorf("while the key is absent it is %+v, %v", v, found)
+	}
+	if _, found := stone.Beneath(); found {
+		t.Error("unconfirmed, it counts as known to the first writer")
+	}
+	if v, found := stone.Bind("", deleted("us", 100)).Beneath(); !found || v != deleted("us", 100) {
+		t.Errorf("confirmed, it is %+v, %v", v, found)
+	}
+}
+
+func TestWithdrawnMarkersAreNotMissed(t *testing.T) {
+	stone := resolve.Tombstone{}.Bind("m", deleted("us", 100)).Withdraw("m")
+	if v, found := stone.Of("m"); !found || v != deleted("us", 100) {
+		t.Errorf("as long as it is there it stands for %+v, %v", v, found)
+	}
+	if got := stone.MarkersOf(deleted("us", 100)); len(got) != 0 {
+		t.Errorf("missed: %q", got)
+	}
+}
+
+func TestIntentExplains(t *testing.T) {
+	intent := resolve.Intent{ETag: "e", Made: written}
+	for _, tt := range []struct {
+		name   string
+		intent resolve.Intent
+		after  time.Duration
+		etag   string
+		want   bool
+	}{
+		{"what it is to cover", intent, time.Second, "e", true},
+		{"something else", intent, time.Second, "f", false},
+		{"something else, unconditionally", resolve.Intent{Unconditional: true, Made: written}, time.Second, "f", true},
+		{"too late", intent, 2 * time.Minute, "e", false},
+	} {
+		if got := tt.intent.Explains(written.Add(tt.after), tt.etag); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
 // A tombstone does not grow with the number of deletes, and keeps the latest.
 func TestTombstoneIsBounded(t *testing.T) {
 	stone := resolve.Tombstone{Key: strings.Repeat("\x01", 1024)}
@@ -72,8 +116,9 @@ func TestTombstoneIsBounded(t *testing.T) {
 	if err != nil || len(data) > resolve.MaxTombstone {
 		t.Fatalf("%d bytes, %v", len(data), err)
 	}
-	if got, _ := stone.Of(strings.Repeat("m", 199)); got != v {
-		t.Errorf("the latest is %+v", got)
+	read, err := resolve.ParseTombstone(data, stone.Key)
+	if got, _ := read.Of(strings.Repeat("m", 199)); got != v || err != nil {
+		t.Errorf("the latest is %+v, %v", got, err)
 	}
 }
 
@@ -85,7 +130,7 @@ func TestTombstoneKeys(t *testing.T) {
 }
 
 func FuzzParseTombstone(f *testing.F) {
-	f.Add([]byte(`{"key":"k","markers":[{"id":"m","delete":{"origin":"us"}}],"intent":{"over":"w"}}`), "k")
+	f.Add([]byte(`{"key":"k","markers":[{"id":"m","delete":{"origin":"us"}}],"intent":{"etag":"w"}}`), "k")
 	f.Fuzz(func(t *testing.T, data []byte, key string) {
 		stone, err := resolve.ParseTombstone(data, key)
 		if err != nil {
