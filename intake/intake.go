@@ -3,6 +3,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -37,10 +38,19 @@ func Handler(cfg Config) http.Handler {
 	return mux
 }
 
+// unread is the answer to a message that could not be read. One that broke off on the way is to be sent again: senders take
+// 4xx answers for final.
+func unread(err error) int {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusServiceUnavailable
+}
+
 func (c Config) receive(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxMessage))
 	if err != nil {
-		webapi.Fail(w, http.StatusRequestEntityTooLarge, err)
+		webapi.Fail(w, unread(err), err)
 		return
 	}
 	site := req.PathValue("site")

@@ -3,11 +3,13 @@ package intake_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/intake"
@@ -81,5 +83,18 @@ func TestEmptyTokenLetsNobodyIn(t *testing.T) {
 	h.ServeHTTP(w, req)
 	if w.Code != http.StatusUnauthorized {
 		t.Errorf("status %d", w.Code)
+	}
+}
+
+// A message that breaks off on the way is to be sent again; senders give up after a 4xx.
+func TestBrokenOffIsSentAgain(t *testing.T) {
+	h := intake.Handler(intake.Config{Token: token, Log: slog.New(slog.DiscardHandler)})
+	body := io.MultiReader(strings.NewReader(message[:20]), iotest.ErrReader(io.ErrUnexpectedEOF))
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/events/us", body)
+	req.Header.Set("Authorization", "Bearer "+token)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, req)
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d: %s", w.Code, w.Body)
 	}
 }
