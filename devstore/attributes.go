@@ -15,7 +15,6 @@ import (
 
 const (
 	// The backend's own names of some attributes.
-	attributeETag         = "etag"
 	attributeVersionID    = "version-id"
 	attributeDeleteMarker = "delete-marker"
 	// attributeWritten stands for a file's modification time, which the backend gives as LastModified. It is listed,
@@ -24,14 +23,9 @@ const (
 )
 
 // attributes keeps what belongs to an object beside its body in extended attributes of its file, as versitygw does, and
-// mends what the backend makes of them:
-//
-//   - The backend turns the current file into a delete marker by an attribute, and leaves the ETag and the modification
-//     time of the object it was. So If-None-Match: * fails over a marker, which on AWS it does not, and the marker
-//     claims to be as old as the object. Here a marker has no ETag, and the time it was made.
-//   - The backend copies an overwritten object to its place among the versions, and back when it becomes current again,
-//     without its modification time. So LastModified of a version changes when it is overwritten, which on AWS it does
-//     not, and which would change its place in the version order. Here it is kept.
+// mends what the backend makes of them: it copies an overwritten object to its place among the versions without its
+// modification time. So LastModified of a version changes when it is overwritten, which on AWS it does not, and which would
+// change its place in the version order. Here it is kept.
 //
 // It is stateless, and thus safe for concurrent use.
 type attributes struct{ meta.XattrMeta }
@@ -79,16 +73,7 @@ func (a attributes) StoreAttribute(f *os.File, bucket, object, attribute string,
 		}
 		return os.Chtimes(path, time.Time{}, written)
 	}
-	if err := a.XattrMeta.StoreAttribute(f, bucket, object, attribute, value); err != nil {
-		return err
-	}
-	if attribute != attributeDeleteMarker || f != nil {
-		return nil
-	}
-	if err := a.DeleteAttribute(bucket, object, attributeETag); err != nil && !errors.Is(err, meta.ErrNoSuchKey) {
-		return err
-	}
-	return os.Chtimes(path, time.Time{}, time.Now())
+	return a.XattrMeta.StoreAttribute(f, bucket, object, attribute, value)
 }
 
 // probeAttributes finds out whether files in dir can carry attributes.

@@ -18,22 +18,17 @@ func folds(key string) bool {
 }
 
 const (
-	// maxFolder is the most bytes of a folder's name, which is what a filesystem can hold.
-	maxFolder = 255
-	// maxName is the most bytes of a key after its last slash: to overwrite an object, the backend first links the new
-	// one as ".NAME.sgwtmp.NANOSECONDS", in 28 bytes more.
-	maxName = maxFolder - 28
+	// maxKey is the most bytes of a key on AWS, which errors tell.
+	maxKey = 1024
+	// maxName is the most bytes of a key between slashes, which is what a filesystem can hold.
+	maxName = 255
 )
 
-// checkNames refuses a key that the backend could not store, or could store but not overwrite.
+// checkNames refuses a key that the backend could not store.
 func checkNames(key string) error {
-	folders, name := key[:strings.LastIndex(key, "/")+1], key[strings.LastIndex(key, "/")+1:]
-	if len(name) > maxName {
-		return s3err.GetKeyTooLongErr(int64(len(name)), maxName)
-	}
-	for folder := range strings.SplitSeq(folders, "/") {
-		if len(folder) > maxFolder {
-			return s3err.GetKeyTooLongErr(int64(len(folder)), maxFolder)
+	for name := range strings.SplitSeq(key, "/") {
+		if len(name) > maxName {
+			return s3err.GetKeyTooLongErr(int64(len(name)), maxName)
 		}
 	}
 	return nil

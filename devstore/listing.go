@@ -3,6 +3,7 @@ package devstore
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,13 +37,17 @@ func (s *store) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input) (s
 }
 
 // ListObjectVersions encodes keys where the request asks for it, and waits for a delete of the key that the prefix is, as
-// who asks for the versions of one key names it so. It gives the time of a marker in whole seconds, as that
-// of an object is given, and as AWS does: the order of what came within a second is told by the version IDs, which grow.
+// who asks for the versions of one key names it so. It lists no version twice. It gives the time of a marker in whole
+// seconds, as that of an object is given, and as AWS does: the order of what came within a second is told by the version
+// IDs, which grow.
 func (s *store) ListObjectVersions(ctx context.Context, in *s3.ListObjectVersionsInput) (
 	s3response.ListVersionsResult, error) {
 	gate := s.gates.of(aws.ToString(in.Bucket), aws.ToString(in.Prefix))
 	gate.RLock()
 	out, err := s.Posix.ListObjectVersions(ctx, in)
+	if err == nil {
+		err = s.dropKept(aws.ToString(in.Bucket), &out)
+	}
 	gate.RUnlock()
 	for i := range out.DeleteMarkers {
 		if t := out.DeleteMarkers[i].LastModified; t != nil {
@@ -62,6 +67,29 @@ func (s *store) ListObjectVersions(ctx context.Context, in *s3.ListObjectVersion
 		encode(&out.DeleteMarkers[i].Key)
 	}
 	return out, nil
+}
+
+// dropKept drops what is listed as an older version while it is the current one: a write or a delete that would replace it
+// is under way, or was when the region was killed.
+func (s *store) dropKept(bucket string, out *s3response.ListVersionsResult) error {
+	current := map[string]string{} // IDs by key
+	var failed error
+	kept := func(key, id string, latest bool) bool {
+		if latest || failed != nil {
+			return false
+		}
+		if _, ok := current[key]; !ok {
+			current[key], failed = s.currentVersion(bucket, key)
+		}
+		return current[key] == id
+	}
+	out.Versions = slices.DeleteFunc(out.Versions, func(v s3response.ObjectVersion) bool {
+		return kept(aws.ToString(v.Key), aws.ToString(v.VersionId), aws.ToBool(v.IsLatest))
+	})
+	out.DeleteMarkers = slices.DeleteFunc(out.DeleteMarkers, func(m types.DeleteMarkerEntry) bool {
+		return kept(aws.ToString(m.Key), aws.ToString(m.VersionId), aws.ToBool(m.IsLatest))
+	})
+	return failed
 }
 
 // wantsEncoding reports whether the request says encoding-type=url, which the server does not look at: XML cannot hold

@@ -61,7 +61,7 @@ func TestLongNames(t *testing.T) {
 	cfg := config(t)
 	c, ctx, name := connect(t, start(t, cfg), cfg.Client), t.Context(), aws.String(bucket)
 	long := func(n int) string { return strings.Repeat("n", n) }
-	for _, key := range []string{long(227), long(255) + "/" + long(227), "f/" + strings.Repeat("é", 113)} {
+	for _, key := range []string{long(255), "d" + long(254) + "/" + long(255), "f/" + strings.Repeat("é", 127)} {
 		put(t, c, key, "first")
 		put(t, c, key, "second")
 		multipart(t, c, key, nil)
@@ -74,7 +74,7 @@ func TestLongNames(t *testing.T) {
 	put(t, c, long(254)+"/", "")
 	put(t, c, "d/"+long(255)+"/", "")
 	put(t, c, "source", "body")
-	for _, key := range []string{long(228), "f/" + long(228), long(256) + "/k", "d/" + long(256) + "/"} {
+	for _, key := range []string{long(256), "f/" + long(256), long(256) + "/k", "d/" + long(256) + "/"} {
 		_, errPut := putIf(c, key, "", nil, nil)
 		_, errUpload := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: name, Key: &key})
 		_, errCopy := c.CopyObject(ctx, &s3.CopyObjectInput{Bucket: name, Key: &key,

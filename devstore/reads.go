@@ -10,9 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// gates keep the reads of a key out while something of it is deleted, which the backend does in steps: it copies the current
-// version to the others, marks it as deleted, and then gives it a version ID of its own. A read in between would find a
-// marker that never was. Writes need no gate, as they put a finished file in place.
+// gates keep the reads of a key out while something of it is deleted. The delete itself is one rename, but the backend
+// reads the attributes of a file by its path, one after the other: a read might find some of the object's and some of the
+// marker's.
 type gates [64]sync.RWMutex
 
 // of returns the gate of a key.

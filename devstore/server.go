@@ -84,8 +84,15 @@ func openBackend(o order) (backend.Backend, error) {
 	if err := probeAttributes(root, attributes{}); err != nil {
 		return nil, err
 	}
+	for _, dir := range []string{root, versions} {
+		if err := clearStaging(dir); err != nil {
+			return nil, &s3mesh.Error{Kind: s3mesh.KindOther, Op: "clear what was not finished", Err: err}
+		}
+	}
+	// Files without a name are put over others by way of a temporary name beside them, which a killed region leaves in the
+	// bucket as an object of its own.
 	be, err := posix.New(root, attributes{}, posix.PosixOpts{VersioningDir: versions, CopyObjectThreshold: maxCopy,
-		IOBufferSize: copyBuffer})
+		IOBufferSize: copyBuffer, ForceNoTmpFile: true})
 	if err != nil {
 		return nil, &s3mesh.Error{Kind: s3mesh.KindInvalid, Op: "open directory", Err: err}
 	}

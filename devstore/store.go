@@ -3,12 +3,16 @@ package devstore
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/s3err"
 	"github.com/versity/versitygw/s3response"
@@ -20,12 +24,19 @@ import (
 // versions, and marks it, by path. A write that comes between is marked in its place, and is lost; and DELETE with
 // If-Match decides on a state that may have passed. The lock is a file lock at a place that gateways on one filesystem
 // agree on, so that it can be taken from here too.
+//
+// A write copies the current version to the others before it takes its place, and so, in its way, does a delete. Killed in
+// between, the region leaves a version twice: it has not been replaced, and what is among the others under the ID of the
+// current version is not there, to whoever looks.
 type store struct {
 	*posix.Posix
 	root     string // where the buckets are
 	versions string // where the versions are that are not current
 	gates    gates
 }
+
+// nullVersion is the ID of a version that was written while the bucket had no versioning, or had it suspended.
+const nullVersion = "null"
 
 // PutObject refuses keys that fold, as a form may bring them past refuseFoldingKeys, and names that are too long.
 func (s *store) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
@@ -73,8 +84,7 @@ func (s *store) DeleteObjectTagging(ctx context.Context, bucket, key, versionID 
 // backend/posix/objlock.go. Not to be held around a call that publishes: the backend would wait for itself.
 func (s *store) lock(bucket, key string) (io.Closer, error) {
 	dir := filepath.Join(s.root, ".vgwlocks", fmt.Sprintf("%x", sha256.Sum256([]byte(bucket))))
-	shard := sha256.Sum256([]byte(key))
-	path := filepath.Join(dir, fmt.Sprintf("%02x", shard[0]))
+	path := filepath.Join(dir, shard(key))
 	f, err := lockFile(path)
 	if os.IsNotExist(err) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -86,4 +96,38 @@ func (s *store) lock(bucket, key string) (io.Closer, error) {
 		return nil, fmt.Errorf("lock the key: %w", err)
 	}
 	return f, nil
+}
+
+// shard names the lock of a key, which it shares with others of the same bucket.
+func shard(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return fmt.Sprintf("%02x", sum[0])
+}
+
+// currentVersion returns the ID of the current version of a key, object or marker, or "" when there is none. A folder has
+// no versions.
+func (s *store) currentVersion(bucket, key string) (string, error) {
+	if strings.HasSuffix(key, "/") {
+		return "", nil
+	}
+	path := filepath.Join(s.root, bucket)
+	info, err := os.Stat(filepath.Join(path, key))
+	if errors.Is(err, syscall.ENAMETOOLONG) {
+		return "", s3err.GetKeyTooLongErr(int64(len(key)), maxKey)
+	}
+	if err != nil || info.IsDir() {
+		return "", ignoreMissing(err)
+	}
+	id, err := attributes{}.RetrieveAttribute(nil, path, key, attributeVersionID)
+	if errors.Is(err, meta.ErrNoSuchKey) {
+		return nullVersion, nil
+	}
+	return string(id), ignoreMissing(err)
+}
+
+// versionsOf returns the directory of the versions of a key that are not current, each under its ID. The place is that of
+// backend/posix/posix.go.
+func (s *store) versionsOf(bucket, key string) string {
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(key)))
+	return filepath.Join(s.versions, bucket, sum[:2], sum[2:4], sum[4:6], sum)
 }

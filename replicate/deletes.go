@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -75,7 +76,9 @@ func (r *Replicator) changed(key string) error {
 // that the marker never passes for a client's delete.
 func (r *Replicator) cover(ctx context.Context, j *job, v s3mesh.Version, target state) error {
 	key := j.Task.Event.Key
-	intent := resolve.Intent{Delete: v, ETag: target.object.ETag, Unconditional: !r.Capabilities.ConditionalDelete, Made: r.Now()}
+	intent := resolve.Intent{Delete: v, ETag: target.object.ETag, Unconditional: !r.Capabilities.ConditionalDelete,
+		Made: r.uniqueNow().UTC()}
+	defer r.intents.begin(intent)()
 	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone {
 		t.Intent = &intent
 		return t
@@ -83,9 +86,9 @@ func (r *Replicator) cover(ctx context.Context, j *job, v s3mesh.Version, target
 	if err != nil {
 		return err
 	}
-	marker, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{Condition: s3mesh.IfMatch(target.object.ETag)})
+	marker, err := r.deleteInTime(ctx, key, intent)
 	if err != nil {
-		return r.giveUp(ctx, key, v, err)
+		return r.giveUp(ctx, key, intent, err)
 	}
 	err = r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind(marker.VersionID, v) })
 	if err != nil {
@@ -95,19 +98,64 @@ func (r *Replicator) cover(ctx context.Context, j *job, v s3mesh.Version, target
 	return r.recheck(ctx, j, top, target.object.VersionID)
 }
 
-// giveUp ends the intent to apply v where the store refused it, and returns why it did. After any other error the marker may
-// have been made: the next attempt tells.
-func (r *Replicator) giveUp(ctx context.Context, key string, v s3mesh.Version, refused error) error {
+// deleteInTime makes the marker of an intent, while that lasts.
+func (r *Replicator) deleteInTime(ctx context.Context, key string, intent resolve.Intent) (s3mesh.Written, error) {
+	left := resolve.IntentLease - r.Now().Sub(intent.Made)
+	if left <= 0 {
+		return s3mesh.Written{}, r.changed(key)
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	return r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{Condition: s3mesh.IfMatch(intent.ETag)})
+}
+
+// giveUp ends an intent that the store refused, and returns why it did. A client's marker may have passed for the intended one
+// meanwhile, so that the links are told to look again. After any other error the marker may have been made: the next attempt
+// tells.
+func (r *Replicator) giveUp(ctx context.Context, key string, intent resolve.Intent, refused error) error {
 	if !changedMeanwhile(refused) {
 		return refused
 	}
 	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone {
-		if t.Intent != nil && t.Intent.Delete.Same(v) {
+		if t.Intent != nil && t.Intent.Made.Equal(intent.Made) {
 			t.Intent = nil
 		}
 		return t
 	})
-	return cmp.Or(err, refused)
+	return cmp.Or(err, r.announce(ctx, key), refused)
+}
+
+// intents are the deletes that tasks of this process are about to make at the target.
+type intents struct {
+	mu   sync.Mutex
+	made map[int64]bool
+}
+
+// begin adds an intent until the returned function is called.
+func (i *intents) begin(intent resolve.Intent) (end func()) {
+	id := intent.Made.UnixNano()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.made == nil {
+		i.made = make(map[int64]bool)
+	}
+	i.made[id] = true
+	return func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		delete(i.made, id)
+	}
+}
+
+func (i *intents) has(intent resolve.Intent) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.made[intent.Made.UnixNano()]
+}
+
+// abandoned reports that whoever wrote an intent will not come to record the marker that it made.
+func (r *Replicator) abandoned(intent resolve.Intent, again bool) bool {
+	return !r.intents.has(intent) && (again || r.Now().Sub(intent.Made) > resolve.IntentLease)
 }
 
 // withdraw removes a delete marker of the target that covers what it must not. The tombstone says so first: nobody is to take

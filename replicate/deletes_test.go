@@ -226,6 +226,25 @@ func TestUndelete(t *testing.T) {
 	}
 }
 
+// A client that deletes at the target in the same moment makes a delete of its own, which no other task takes for the intended.
+func TestDeleteRacingADelete(t *testing.T) {
+	f := newFixture(nil).propagateDeletes()
+	f.put(t, "us", "k", "1")
+	f.compareAll(t, "k")
+	f.clock.advance(time.Minute)
+	removed := f.delete(t, "us", "k")
+	f.clock.advance(time.Minute)
+	f.sites["eu"].once("DELETE", func() {
+		f.delete(t, "eu", "k")
+		f.carry(t.Context(), removed, "eu") // sees a marker, and an intent that seems to explain it
+	})
+	f.must(t, removed, "eu", s3mesh.ResultSuperseded)
+	in := f.engines["eu"].Inspect(t.Context(), "k", []string{"eu"})
+	if v := in.Sites[0].Version; v == nil || v.Origin != "eu" {
+		t.Errorf("eu's own delete counts as %+v", v)
+	}
+}
+
 // A client that writes between the look at the target and the delete there loses nothing, whatever the store checks.
 func TestWriteRacingADeleteSurvives(t *testing.T) {
 	for name, lacks := range map[string]s3mesh.Capabilities{"conditional": {}, "ignores the condition": {ConditionalDelete: true}} {
@@ -257,7 +276,7 @@ func TestDeleteCutOff(t *testing.T) {
 			f.sites["eu"].once("DELETE", func() {
 				f.sites["eu"].on("PUT", func() error { kill(); return ctx.Err() })
 				if lacks.ConditionalDelete {
-					f.clock.advance(time.Minute)
+					f.clock.advance(5 * time.Second)
 					f.putAs(t, "eu", "k", "2", "text/2")
 				}
 			})

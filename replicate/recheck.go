@@ -173,7 +173,7 @@ func (r *Replicator) putBack(ctx context.Context, j *job, covered *state, top st
 
 // resumeRecheck takes up what an earlier try may not have come to the end of.
 func (r *Replicator) resumeRecheck(ctx context.Context, j *job, target state) error {
-	if target.deleted.intended {
+	if intent := target.deleted.intended; intent != nil && r.abandoned(*intent, j.again) {
 		err := r.changeTombstone(ctx, j.Task.Event.Key, func(t resolve.Tombstone) resolve.Tombstone {
 			return t.Bind(target.deleted.marker, *target.version)
 		})

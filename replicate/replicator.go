@@ -57,7 +57,8 @@ type Config struct {
 type Replicator struct {
 	Config
 	buffers   bufferPool
-	lastStamp atomic.Int64 // when the last replica was stamped, in Unix nanoseconds
+	lastStamp atomic.Int64 // the last of uniqueNow, in Unix nanoseconds
+	intents   intents
 }
 
 // New returns a replicator.

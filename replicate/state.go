@@ -21,8 +21,9 @@ type state struct {
 // deleted is how a site holds a delete.
 type deleted struct {
 	marker string // the version ID of the delete marker on top; empty where only the tombstone tells of the delete
-	// intended tells that the tombstone does not name the marker yet, as whoever made it has not come that far.
-	intended bool
+	// intended is what the marker seems to come from where the tombstone does not name it, as whoever made it has not come that
+	// far; otherwise nil.
+	intended *resolve.Intent
 }
 
 func (s state) holdsObject() bool { return s.version != nil && !s.version.Deleted }
@@ -125,14 +126,14 @@ func (r *Replicator) top(ctx context.Context, site, key string) ([]past, error) 
 
 // deleteOf reads which delete a marker stands for: the one that the tombstone names, the intended one where that may have
 // made it, and otherwise a client's own.
-func deleteOf(held resolve.Tombstone, site string, marker past) (v s3mesh.Version, intended bool) {
+func deleteOf(held resolve.Tombstone, site string, marker past) (v s3mesh.Version, intended *resolve.Intent) {
 	if v, bound := held.Of(marker.VersionID); bound && marker.VersionID != "" {
-		return v, false
+		return v, nil
 	}
 	if held.Intent != nil && held.Intent.Explains(marker.LastModified, marker.below.ETag) {
-		return held.Intent.Delete, true
+		return held.Intent.Delete, held.Intent
 	}
-	return nativeDelete(site, marker), false
+	return nativeDelete(site, marker), nil
 }
 
 // heldTombstone is the tombstone of key at a site; none where deletes are not propagated.

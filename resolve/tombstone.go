@@ -52,16 +52,18 @@ type Intent struct {
 	// bytes may be covered in its place.
 	ETag string `json:"etag"`
 	// Unconditional tells that the store compares nothing, so that the marker may cover anything.
-	Unconditional bool      `json:"unconditional,omitempty"`
-	Made          time.Time `json:"made"`
+	Unconditional bool `json:"unconditional,omitempty"`
+	// Made is when the intent was written; every intent of a process has its own.
+	Made time.Time `json:"made"`
 }
 
-// intentLease is how long after it was written an intent is carried out. A marker that is younger was made by somebody else.
-const intentLease = time.Minute
+// IntentLease is how long after it was written an intent may be carried out. A marker that is younger was made by somebody
+// else.
+const IntentLease = 15 * time.Second
 
 // Explains reports whether the intent may be that of a marker made at the given time, over an object with this ETag.
 func (i Intent) Explains(made time.Time, coveredETag string) bool {
-	return (i.Unconditional || i.ETag == coveredETag) && made.Sub(i.Made) <= intentLease
+	return (i.Unconditional || i.ETag == coveredETag) && made.Sub(i.Made) <= IntentLease
 }
 
 // TombstoneKey returns the key of the tombstone of key. It has the same length for every key, as tombstones of long keys must

@@ -94,7 +94,7 @@ func TestIntentExplains(t *testing.T) {
 		{"what it is to cover", intent, time.Second, "e", true},
 		{"something else", intent, time.Second, "f", false},
 		{"something else, unconditionally", resolve.Intent{Unconditional: true, Made: written}, time.Second, "f", true},
-		{"too late", intent, 2 * time.Minute, "e", false},
+		{"too late", intent, 16 * time.Second, "e", false},
 	} {
 		if got := tt.intent.Explains(written.Add(tt.after), tt.etag); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)

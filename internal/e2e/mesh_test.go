@@ -19,6 +19,7 @@ type mesh struct {
 	*machine
 	file          string
 	intake, admin string // host and port
+	events        string // host and port that the stores send to; the intake's own at first
 	token         string // of the intake
 	replication   string // of mesh.yaml, on one line; the defaults when empty
 	sites         []*meshSite
@@ -35,7 +36,7 @@ type meshSite struct {
 func newMesh(t *testing.T) *mesh {
 	t.Helper()
 	m := &mesh{machine: newMachine(t), intake: freeAddress(t), admin: freeAddress(t), token: rand.Text()}
-	m.file = filepath.Join(m.dir, "mesh.yaml")
+	m.file, m.events = filepath.Join(m.dir, "mesh.yaml"), m.intake
 	m.setenv("INTAKE_TOKEN", m.token)
 	m.setenv("ADMIN_TOKEN", rand.Text())
 	return m
@@ -52,7 +53,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func (m *mesh) eventURL(name string) string { return "http://" + m.intake + "/v1/events/" + name }
+func (m *mesh) eventURL(name string) string { return "http://" + m.events + "/v1/events/" + name }
 
 // addRegion starts a versitygw region as a site of the mesh.
 func (m *mesh) addRegion(t *testing.T, name string) *site {
