@@ -30,28 +30,17 @@ func (r *Replicator) applySourceDelete(ctx context.Context, j *job, v s3mesh.Ver
 
 // applyDelete makes the delete v the target's version, on top of what target was seen to hold.
 func (r *Replicator) applyDelete(ctx context.Context, j *job, v s3mesh.Version, target state) error {
-	key := j.Task.Event.Key
 	if target.holdsObject() {
 		return r.cover(ctx, j, v, target)
 	}
-	if target.deleted.marker == "" {
-		return r.recordAbsent(ctx, key, v)
-	}
-	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind(target.deleted.marker, v) })
-	if err != nil {
-		return err
-	}
-	// What was written since did not know of this delete, and its writer may have looked at the tombstone before it was there.
-	top, err := r.top(ctx, r.Target, key)
-	if err != nil || len(top) > 0 && top[0].VersionID == target.deleted.marker {
-		return err
-	}
-	return r.changed(key)
+	return r.adopt(ctx, j.Task.Event.Key, v, target.deleted.marker)
 }
 
-// recordAbsent records the delete v of a key of which the target was seen to hold nothing.
-func (r *Replicator) recordAbsent(ctx context.Context, key string, v s3mesh.Version) error {
-	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Expect(v) })
+// adopt has the marker on top of the target stand for the delete v too or, where the marker is "", records v while the target
+// holds nothing. Whether that is still so is looked at in between: what was written since did not know of this delete, and its
+// writer may have looked at the tombstone before it was there.
+func (r *Replicator) adopt(ctx context.Context, key string, v s3mesh.Version, marker string) error {
+	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Expect(marker, v) })
 	if err != nil {
 		return err
 	}
@@ -59,11 +48,10 @@ func (r *Replicator) recordAbsent(ctx context.Context, key string, v s3mesh.Vers
 	if err != nil {
 		return err
 	}
-	if len(top) == 0 {
-		return r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind("", v) })
+	if len(top) == 0 && marker == "" || len(top) > 0 && top[0].VersionID == marker {
+		return r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind(marker, v) })
 	}
-	// What there is was not written where this delete was known of.
-	err = r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Unexpect(v) })
+	err = r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Unexpect(marker, v) })
 	return cmp.Or(err, r.changed(key))
 }
 

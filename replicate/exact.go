@@ -35,6 +35,9 @@ func (r *Replicator) decideExactly(ctx context.Context, key string, source *stat
 	if decision != resolve.NeedExact {
 		return decision, nil
 	}
+	if decision, known, err := r.decideAtOrigin(ctx, key, *source.version, *target.version); known || err != nil {
+		return decision, err
+	}
 	exactSource, err := r.exact(ctx, key, *source.version)
 	if err != nil {
 		return 0, err
@@ -49,6 +52,28 @@ func (r *Replicator) decideExactly(ctx context.Context, key string, source *stat
 	}
 	source.version = &exactSource
 	return resolve.Resolve(exactSource, &exactTarget, r.MaxClockSkew), nil
+}
+
+// decideAtOrigin decides between two versions of one origin that keeps versions, by its history. One that is gone from there
+// was replaced by the other, or removed in favour of it.
+func (r *Replicator) decideAtOrigin(ctx context.Context, key string, source, target s3mesh.Version) (
+	decision resolve.Decision, known bool, err error) {
+	if source.Origin != target.Origin || r.Readers[source.Origin] == nil || !unique(source.VersionID) || !unique(target.VersionID) {
+		return 0, false, nil
+	}
+	depth := 0
+	for entry, err := range r.history(ctx, source.Origin, key, askedExact) {
+		switch {
+		case err != nil || depth == conflictDepth:
+			return 0, false, err
+		case entry.VersionID == source.VersionID:
+			return resolve.Copy, true, nil
+		case entry.VersionID == target.VersionID:
+			return resolve.Superseded, true, nil
+		}
+		depth++
+	}
+	return 0, false, nil
 }
 
 // unlessRemoved decides for a source that holds another version than the one it gave to the target: when that one is gone
@@ -82,10 +107,13 @@ func (r *Replicator) askOrigin(ctx context.Context, key string, source s3mesh.Ve
 	return resolve.Superseded, nil
 }
 
+// unique reports that no other version of its bucket has this ID.
+func unique(versionID string) bool { return versionID != "" && versionID != s3mesh.NullVersionID }
+
 // exact returns v with its exact time, computed from the history of its key at its origin. Where there is no history, or it
 // no longer reaches back to v, or the origin has left the replica set, the LastModified that v carries is all there is.
 func (r *Replicator) exact(ctx context.Context, key string, v s3mesh.Version) (s3mesh.Version, error) {
-	if v.Exact || r.Readers[v.Origin] == nil || v.VersionID == "" || v.VersionID == s3mesh.NullVersionID {
+	if v.Exact || r.Readers[v.Origin] == nil || !unique(v.VersionID) {
 		v.Exact = true
 		return v, nil
 	}

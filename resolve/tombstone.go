@@ -41,7 +41,8 @@ type Marker struct {
 	// Withdrawn tells that s3mesh is about to remove the marker, or has done so: that it is gone does not mean that a client
 	// took the delete back.
 	Withdrawn bool `json:"withdrawn,omitempty"`
-	// Tentative tells of an entry without ID that nobody has yet made sure of that it came while the site held nothing.
+	// Tentative tells that nobody has yet made sure that the marker was on top, or that the site held nothing, when this was
+	// written.
 	Tentative bool `json:"tentative,omitempty"`
 }
 
@@ -61,9 +62,13 @@ type Intent struct {
 // else.
 const IntentLease = 15 * time.Second
 
+// intentSlack is how much earlier than its intent a marker may seem to have been made: times are whole seconds, of two clocks.
+const intentSlack = 3 * time.Second
+
 // Explains reports whether the intent may be that of a marker made at the given time, over an object with this ETag.
 func (i Intent) Explains(made time.Time, coveredETag string) bool {
-	return (i.Unconditional || i.ETag == coveredETag) && made.Sub(i.Made) <= IntentLease
+	after := made.Sub(i.Made)
+	return (i.Unconditional || i.ETag == coveredETag) && -intentSlack <= after && after <= IntentLease
 }
 
 // TombstoneKey returns the key of the tombstone of key. It has the same length for every key, as tombstones of long keys must
@@ -117,29 +122,32 @@ func (t Tombstone) Beneath() (v s3mesh.Version, found bool) {
 func (t Tombstone) MarkersOf(v s3mesh.Version) []string {
 	var ids []string
 	for _, m := range t.Markers {
-		if m.ID != "" && !m.Withdrawn && m.Delete.Same(v) {
+		if m.ID != "" && !m.Withdrawn && !m.Tentative && m.Delete.Same(v) {
 			ids = append(ids, m.ID)
 		}
 	}
 	return ids
 }
 
-// Bind records that the marker called id stands for v, and ends the intent to make it.
+// Bind records that the marker called id stands for v, beside what it stands for already, and ends the intent to make it.
 func (t Tombstone) Bind(id string, v s3mesh.Version) Tombstone {
-	t = t.drop(func(m Marker) bool { return m.ID == id && Compare(m.Delete, v) <= 0 })
-	if held, found := t.Of(id); !found || Compare(held, v) < 0 {
-		t.Markers = append(t.Markers, Marker{ID: id, Delete: v})
-	}
+	t = t.drop(func(m Marker) bool { return m.ID == id && m.Delete.Same(v) })
+	t.Markers = append(t.Markers, Marker{ID: id, Delete: v})
 	if t.Intent != nil && t.Intent.Delete.Same(v) {
 		t.Intent = nil
 	}
 	return t
 }
 
-// Expect records a delete of what the site seems not to hold. Bind with an empty ID confirms it.
-func (t Tombstone) Expect(v s3mesh.Version) Tombstone {
-	t.Markers = append(slices.Clone(t.Markers), Marker{Delete: v, Tentative: true})
+// Expect records that the marker called id is about to stand for v too. Bind confirms it.
+func (t Tombstone) Expect(id string, v s3mesh.Version) Tombstone {
+	t.Markers = append(slices.Clone(t.Markers), Marker{ID: id, Delete: v, Tentative: true})
 	return t
+}
+
+// Unexpect forgets what Expect recorded.
+func (t Tombstone) Unexpect(id string, v s3mesh.Version) Tombstone {
+	return t.drop(func(m Marker) bool { return m.Tentative && m.ID == id && m.Delete.Same(v) })
 }
 
 // Withdraw records that s3mesh is about to remove the marker called id.
@@ -154,11 +162,6 @@ func (t Tombstone) Withdraw(id string) Tombstone {
 // Unbind forgets the marker called id.
 func (t Tombstone) Unbind(id string) Tombstone {
 	return t.drop(func(m Marker) bool { return m.ID == id })
-}
-
-// Unexpect forgets what [Tombstone.Expect] recorded of v.
-func (t Tombstone) Unexpect(v s3mesh.Version) Tombstone {
-	return t.drop(func(m Marker) bool { return m.Tentative && m.Delete.Same(v) })
 }
 
 func (t Tombstone) drop(which func(Marker) bool) Tombstone {

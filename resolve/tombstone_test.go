@@ -60,9 +60,12 @@ func TestTombstoneBinds(t *testing.T) {
 }
 
 func TestTentativeDeletesLieBeneathNothing(t *testing.T) {
-	stone := resolve.Tombstone{}.Expect(deleted("us", 100))
+	stone := resolve.Tombstone{}.Expect("", deleted("us", 100)).Expect("m", deleted("eu", 90))
 	if v, found := stone.Of(""); !found || v != deleted("us", 100) {
 		t.Errorf("while the key is absent it is %+v, %v", v, found)
+	}
+	if got := stone.MarkersOf(deleted("eu", 90)); len(got) != 0 {
+		t.Errorf("unconfirmed, %q would be missed", got)
 	}
 	if _, found := stone.Beneath(); found {
 		t.Error("unconfirmed, it counts as known to the first writer")
@@ -94,6 +97,7 @@ func TestIntentExplains(t *testing.T) {
 		{"what it is to cover", intent, time.Second, "e", true},
 		{"something else", intent, time.Second, "f", false},
 		{"something else, unconditionally", resolve.Intent{Unconditional: true, Made: written}, time.Second, "f", true},
+		{"long before", intent, -4 * time.Second, "e", false},
 		{"too late", intent, 16 * time.Second, "e", false},
 	} {
 		if got := tt.intent.Explains(written.Add(tt.after), tt.etag); got != tt.want {
