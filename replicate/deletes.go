@@ -67,10 +67,7 @@ func (r *Replicator) cover(ctx context.Context, j *job, v s3mesh.Version, target
 	intent := resolve.Intent{Delete: v, ETag: target.object.ETag, Unconditional: !r.Capabilities.ConditionalDelete,
 		Made: r.uniqueNow().UTC()}
 	defer r.intents.begin(intent)()
-	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone {
-		t.Intent = &intent
-		return t
-	})
+	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Intend(intent) })
 	if err != nil {
 		return err
 	}
@@ -78,7 +75,9 @@ func (r *Replicator) cover(ctx context.Context, j *job, v s3mesh.Version, target
 	if err != nil {
 		return r.giveUp(ctx, key, intent, err)
 	}
-	err = r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Bind(marker.VersionID, v) })
+	err = r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone {
+		return t.Bind(marker.VersionID, v).End(intent)
+	})
 	if err != nil {
 		return err
 	}
@@ -104,12 +103,7 @@ func (r *Replicator) giveUp(ctx context.Context, key string, intent resolve.Inte
 	if !changedMeanwhile(refused) {
 		return refused
 	}
-	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone {
-		if t.Intent != nil && t.Intent.Made.Equal(intent.Made) {
-			t.Intent = nil
-		}
-		return t
-	})
+	err := r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.End(intent) })
 	return cmp.Or(err, r.announce(ctx, key), refused)
 }
 

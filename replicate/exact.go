@@ -54,11 +54,10 @@ func (r *Replicator) decideExactly(ctx context.Context, key string, source *stat
 	return resolve.Resolve(exactSource, &exactTarget, r.MaxClockSkew), nil
 }
 
-// decideAtOrigin decides between two versions of one origin that keeps versions, by its history. One that is gone from there
-// was replaced by the other, or removed in favour of it.
+// decideAtOrigin decides between two versions of one origin by its history, where that still has both.
 func (r *Replicator) decideAtOrigin(ctx context.Context, key string, source, target s3mesh.Version) (
 	decision resolve.Decision, known bool, err error) {
-	if source.Origin != target.Origin || r.Readers[source.Origin] == nil || !unique(source.VersionID) || !unique(target.VersionID) {
+	if !r.sameOrigin(source, target) {
 		return 0, false, nil
 	}
 	depth := 0
@@ -66,14 +65,22 @@ func (r *Replicator) decideAtOrigin(ctx context.Context, key string, source, tar
 		switch {
 		case err != nil || depth == conflictDepth:
 			return 0, false, err
+		case entry.VersionID != source.VersionID && entry.VersionID != target.VersionID:
+		case decision != 0:
+			return decision, true, nil
 		case entry.VersionID == source.VersionID:
-			return resolve.Copy, true, nil
-		case entry.VersionID == target.VersionID:
-			return resolve.Superseded, true, nil
+			decision = resolve.Copy
+		default:
+			decision = resolve.Superseded
 		}
 		depth++
 	}
 	return 0, false, nil
+}
+
+// sameOrigin reports that two versions have their place in the history of one site.
+func (r *Replicator) sameOrigin(a, b s3mesh.Version) bool {
+	return a.Origin == b.Origin && r.Readers[a.Origin] != nil && unique(a.VersionID) && unique(b.VersionID)
 }
 
 // unlessRemoved decides for a source that holds another version than the one it gave to the target: when that one is gone
@@ -183,7 +190,7 @@ func (r *Replicator) chain(ctx context.Context, key string, v s3mesh.Version) ([
 	}
 	// The first version was written where a delete was known of, if one was.
 	held, err := r.heldTombstone(ctx, v.Origin, key)
-	if below, known := held.Beneath(); known && err == nil {
+	if below, known := held.Confirmed(""); known && err == nil {
 		below, err = r.exact(ctx, key, below)
 		chain = append(chain, chained{time: below.Time})
 	}

@@ -61,6 +61,14 @@ func (r *Replicator) stillLater(ctx context.Context, key string, covered *state,
 	if top.version == nil {
 		return nil, nil //nolint:nilnil // nothing is covered
 	}
+	if r.sameOrigin(*covered.version, *top.version) {
+		// Of two of which the origin has removed one, the one that was taken for the later stays.
+		decision, known, err := r.decideAtOrigin(ctx, key, *covered.version, *top.version)
+		if err != nil || !known || decision != resolve.Copy {
+			return nil, err
+		}
+		return covered, nil
+	}
 	decision, err := r.decideExactly(ctx, key, covered, top)
 	if err != nil || decision != resolve.Copy {
 		return nil, err
@@ -175,7 +183,7 @@ func (r *Replicator) putBack(ctx context.Context, j *job, covered *state, top st
 func (r *Replicator) resumeRecheck(ctx context.Context, j *job, target state) error {
 	if intent := target.deleted.intended; intent != nil && r.abandoned(*intent, j.again) {
 		err := r.changeTombstone(ctx, j.Task.Event.Key, func(t resolve.Tombstone) resolve.Tombstone {
-			return t.Bind(target.deleted.marker, *target.version)
+			return t.Bind(target.deleted.marker, *target.version).End(*intent)
 		})
 		if err != nil {
 			return err

@@ -107,7 +107,9 @@ func (r *Replicator) absent(ctx context.Context, site, key string) (state, error
 		v, known = held.Of("")
 	} else {
 		s.deleted.marker = top[0].VersionID
-		v, s.deleted.intended = deleteOf(held, site, top[0])
+		if v, known = held.Of(top[0].VersionID); !known || top[0].VersionID == "" {
+			v, s.deleted.intended = unrecorded(held, site, top[0])
+		}
 		known = true
 	}
 	if known {
@@ -124,14 +126,11 @@ func (r *Replicator) top(ctx context.Context, site, key string) ([]past, error) 
 	return nil, nil
 }
 
-// deleteOf reads which delete a marker stands for: the one that the tombstone names, the intended one where that may have
-// made it, and otherwise a client's own.
-func deleteOf(held resolve.Tombstone, site string, marker past) (v s3mesh.Version, intended *resolve.Intent) {
-	if v, bound := held.Of(marker.VersionID); bound && marker.VersionID != "" {
-		return v, nil
-	}
-	if held.Intent != nil && held.Intent.Explains(marker.LastModified, marker.below.ETag) {
-		return held.Intent.Delete, held.Intent
+// unrecorded reads which delete a marker stands for that the tombstone does not name: the intended one where that may have made
+// it, and otherwise a client's own.
+func unrecorded(held resolve.Tombstone, site string, marker past) (v s3mesh.Version, intended *resolve.Intent) {
+	if intent := held.Explain(marker.LastModified, marker.below.ETag); intent != nil {
+		return intent.Delete, intent
 	}
 	return nativeDelete(site, marker), nil
 }
@@ -221,7 +220,10 @@ func (r *Replicator) versionIn(ctx context.Context, site, key string, entry past
 		if err != nil {
 			return s3mesh.Version{}, err
 		}
-		v, _ := deleteOf(held, site, entry)
+		v, known := held.Confirmed(entry.VersionID)
+		if !known {
+			v, _ = unrecorded(held, site, entry)
+		}
 		return v, nil
 	}
 	obj, err := r.Readers[site].Head(ctx, key, s3mesh.ReadOptions{VersionID: entry.VersionID})

@@ -18,8 +18,10 @@ const (
 	// maxMarkers bounds the markers that a tombstone remembers. What matters is the one on top, and those that later
 	// versions within the clocks' skew were written over.
 	maxMarkers = 16
+	// maxIntents bounds the intents: each is of a task that is at work, or of one that died.
+	maxIntents = 16
 	// MaxTombstone bounds an encoded tombstone in bytes: a key of 1,024 bytes, escaped, and its markers.
-	MaxTombstone = 32 << 10
+	MaxTombstone = 64 << 10
 )
 
 // Tombstone is what a site keeps of the deletes that s3mesh replicated to it under one key. A delete marker carries no
@@ -28,8 +30,8 @@ type Tombstone struct {
 	Key string `json:"key"`
 	// Markers are the replicated deletes, the oldest first.
 	Markers []Marker `json:"markers,omitempty"`
-	// Intent is a delete about to be made.
-	Intent *Intent `json:"intent,omitempty"`
+	// Intents are the deletes about to be made, and those whose maker died; the oldest first.
+	Intents []Intent `json:"intents,omitempty"`
 }
 
 // Marker says which delete a delete marker of this site stands for.
@@ -90,10 +92,13 @@ func ParseTombstone(data []byte, key string) (Tombstone, error) {
 	return t, nil
 }
 
-// Encode returns the tombstone as it is stored: with the latest of its markers.
+// Encode returns the tombstone as it is stored: with the latest of its markers and intents.
 func (t Tombstone) Encode() ([]byte, error) {
 	if n := len(t.Markers); n > maxMarkers {
 		t.Markers = t.Markers[n-maxMarkers:]
+	}
+	if n := len(t.Intents); n > maxIntents {
+		t.Intents = t.Intents[n-maxIntents:]
 	}
 	return json.Marshal(t)
 }
@@ -108,10 +113,11 @@ func (t Tombstone) Of(id string) (v s3mesh.Version, found bool) {
 	return v, found
 }
 
-// Beneath returns the delete that was known at the site when the first version was written there, if one surely was.
-func (t Tombstone) Beneath() (v s3mesh.Version, found bool) {
+// Confirmed is Of without what is tentative. With an empty ID it is the delete that was known at the site when the first
+// version was written there.
+func (t Tombstone) Confirmed(id string) (v s3mesh.Version, found bool) {
 	for _, m := range t.Markers {
-		if m.ID == "" && !m.Tentative && (!found || Compare(m.Delete, v) > 0) {
+		if m.ID == id && !m.Tentative && (!found || Compare(m.Delete, v) > 0) {
 			v, found = m.Delete, true
 		}
 	}
@@ -129,14 +135,39 @@ func (t Tombstone) MarkersOf(v s3mesh.Version) []string {
 	return ids
 }
 
-// Bind records that the marker called id stands for v, beside what it stands for already, and ends the intent to make it.
+// Bind records that the marker called id stands for v, beside what it stands for already.
 func (t Tombstone) Bind(id string, v s3mesh.Version) Tombstone {
 	t = t.drop(func(m Marker) bool { return m.ID == id && m.Delete.Same(v) })
 	t.Markers = append(t.Markers, Marker{ID: id, Delete: v})
-	if t.Intent != nil && t.Intent.Delete.Same(v) {
-		t.Intent = nil
+	return t
+}
+
+// Intend records an intent.
+func (t Tombstone) Intend(i Intent) Tombstone {
+	t.Intents = append(slices.Clone(t.Intents), i)
+	return t
+}
+
+// End forgets an intent that was carried out, or given up.
+func (t Tombstone) End(i Intent) Tombstone {
+	t.Intents = slices.DeleteFunc(slices.Clone(t.Intents), func(other Intent) bool { return other.Made.Equal(i.Made) })
+	if len(t.Intents) == 0 {
+		t.Intents = nil
 	}
 	return t
+}
+
+// Explain returns the intent that a marker made at the given time, over an object with this ETag, may come from: of several
+// that with the latest delete; nil for none.
+func (t Tombstone) Explain(made time.Time, coveredETag string) *Intent {
+	var found *Intent
+	for i := range t.Intents {
+		intent := &t.Intents[i]
+		if intent.Explains(made, coveredETag) && (found == nil || Compare(intent.Delete, found.Delete) > 0) {
+			found = intent
+		}
+	}
+	return found
 }
 
 // Expect records that the marker called id is about to stand for v too. Bind confirms it.

@@ -19,7 +19,7 @@ func TestTombstoneSurvives(t *testing.T) {
 			t.Skip("JSON spells what is not UTF-8 so")
 		}
 		want := resolve.Tombstone{Key: key}.Bind("m1", deleted("us", 100)).Bind("", deleted("eu", 200))
-		want.Intent = &resolve.Intent{Delete: deleted("ap", 300), ETag: "w", Made: written}
+		want = want.Intend(resolve.Intent{Delete: deleted("ap", 300), ETag: "w", Made: written})
 		data, err := want.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -53,25 +53,37 @@ func TestTombstoneBinds(t *testing.T) {
 	if _, found := both.Unbind("m").Of("m"); found {
 		t.Error("an unbound marker is still known")
 	}
-	intended := resolve.Tombstone{Intent: &resolve.Intent{Delete: high}}
-	if intended.Bind("m", low).Intent == nil || intended.Bind("m", high).Intent != nil {
-		t.Error("an intent ends with the delete that it is for, and with no other")
+	one, two := resolve.Intent{Delete: low, ETag: "e", Made: written}, resolve.Intent{Delete: high, ETag: "e", Made: written.Add(1)}
+	both = both.Intend(one).Intend(two)
+	if got := both.Explain(written, "e"); got == nil || got.Delete != high {
+		t.Errorf("a marker that either may have made comes from %+v", got)
+	}
+	if got := both.End(two).Explain(written, "e"); got == nil || got.Delete != low {
+		t.Errorf("one task gave up: the other's is %+v", got)
+	}
+	if got := both.End(two).End(one); got.Explain(written, "e") != nil {
+		t.Errorf("both ended: %+v", got)
 	}
 }
 
-func TestTentativeDeletesLieBeneathNothing(t *testing.T) {
-	stone := resolve.Tombstone{}.Expect("", deleted("us", 100)).Expect("m", deleted("eu", 90))
-	if v, found := stone.Of(""); !found || v != deleted("us", 100) {
-		t.Errorf("while the key is absent it is %+v, %v", v, found)
-	}
-	if got := stone.MarkersOf(deleted("eu", 90)); len(got) != 0 {
-		t.Errorf("unconfirmed, %q would be missed", got)
-	}
-	if _, found := stone.Beneath(); found {
-		t.Error("unconfirmed, it counts as known to the first writer")
-	}
-	if v, found := stone.Bind("", deleted("us", 100)).Beneath(); !found || v != deleted("us", 100) {
-		t.Errorf("confirmed, it is %+v, %v", v, found)
+func TestTentativeDeletesAreNotConfirmed(t *testing.T) {
+	for _, id := range []string{"", "m"} {
+		stone := resolve.Tombstone{}.Expect(id, deleted("us", 100))
+		if v, found := stone.Of(id); !found || v != deleted("us", 100) {
+			t.Errorf("%q: while it is on top it is %+v, %v", id, v, found)
+		}
+		if got := stone.MarkersOf(deleted("us", 100)); len(got) != 0 {
+			t.Errorf("%q: unconfirmed, %q would be missed", id, got)
+		}
+		if _, found := stone.Confirmed(id); found {
+			t.Errorf("%q counts as confirmed", id)
+		}
+		if v, found := stone.Bind(id, deleted("us", 100)).Confirmed(id); !found || v != deleted("us", 100) {
+			t.Errorf("%q: confirmed, it is %+v, %v", id, v, found)
+		}
+		if got := stone.Unexpect(id, deleted("us", 100)); len(got.Markers) != 0 {
+			t.Errorf("%q is not forgotten: %+v", id, got)
+		}
 	}
 }
 
@@ -134,7 +146,7 @@ func TestTombstoneKeys(t *testing.T) {
 }
 
 func FuzzParseTombstone(f *testing.F) {
-	f.Add([]byte(`{"key":"k","markers":[{"id":"m","delete":{"origin":"us"}}],"intent":{"etag":"w"}}`), "k")
+	f.Add([]byte(`{"key":"k","markers":[{"id":"m","delete":{"origin":"us"}}],"intents":[{"etag":"w"}]}`), "k")
 	f.Fuzz(func(t *testing.T, data []byte, key string) {
 		stone, err := resolve.ParseTombstone(data, key)
 		if err != nil {
