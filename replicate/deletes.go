@@ -235,6 +235,12 @@ func (r *Replicator) takeBack(ctx context.Context, key string, target state) err
 	if target.deleted.marker == "" {
 		return r.changeTombstone(ctx, key, func(t resolve.Tombstone) resolve.Tombstone { return t.Unbind("") })
 	}
+	if v := target.version; v.Origin == r.Target && v.VersionID != target.deleted.marker {
+		// The client's own marker lies further down. Its absence is what tells every site that the delete was taken back.
+		if err := r.withdraw(ctx, key, v.VersionID); err != nil {
+			return err
+		}
+	}
 	if err := r.withdraw(ctx, key, target.deleted.marker); err != nil {
 		return err
 	}
