@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -64,7 +65,28 @@ func Webhook(url string) []string {
 // Subscribe makes a MinIO server send the events of bucket to the webhook of [Webhook]: objects created and removed.
 func (e Endpoint) Subscribe(tb testing.TB, bucket string) {
 	tb.Helper()
-	_, err := e.S3().PutBucketNotificationConfiguration(tb.Context(), &s3.PutBucketNotificationConfigurationInput{
+	ctx, cancel := context.WithTimeout(tb.Context(), subscribeTimeout)
+	defer cancel()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := e.subscribe(ctx, bucket)
+		if err == nil {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			tb.Fatalf("subscribe bucket %s: %v", bucket, err)
+		}
+	}
+}
+
+// subscribeTimeout is how long MinIO has, after it began to answer, to know of its own webhook.
+const subscribeTimeout = 20 * time.Second
+
+func (e Endpoint) subscribe(ctx context.Context, bucket string) error {
+	_, err := e.S3().PutBucketNotificationConfiguration(ctx, &s3.PutBucketNotificationConfigurationInput{
 		Bucket: &bucket,
 		NotificationConfiguration: &types.NotificationConfiguration{
 			QueueConfigurations: []types.QueueConfiguration{{
@@ -73,7 +95,5 @@ func (e Endpoint) Subscribe(tb testing.TB, bucket string) {
 			}},
 		},
 	})
-	if err != nil {
-		tb.Fatalf("subscribe bucket %s: %v", bucket, err)
-	}
+	return err
 }
