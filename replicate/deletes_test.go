@@ -277,7 +277,7 @@ func TestDeleteCutOff(t *testing.T) {
 				f.sites["eu"].on("PUT", func() error { kill(); return ctx.Err() })
 				if lacks.ConditionalDelete {
 					f.clock.advance(5 * time.Second)
-					f.putAs(t, "eu", "k", "2", "text/2")
+					f.putAs(t, "eu", "k", "2", "text/2") //nolint:contextcheck // a client, which nobody kills
 				}
 			})
 			if out := f.engines["eu"].Replicate(ctx, task); out.Err == nil {

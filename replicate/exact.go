@@ -102,7 +102,8 @@ func native(s state) bool {
 	return s.version.Origin == s.site && s.version.VersionID == s.top()
 }
 
-// askOrigin decides between two versions of one origin whose times cannot tell, as its bucket keeps no versions: the one that the origin still holds is the later one. When it holds neither, something newer is on its way.
+// askOrigin decides between two versions of one origin whose times cannot tell, as its bucket keeps no versions: the one that
+// the origin still holds is the later one. When it holds neither, something newer is on its way.
 func (r *Replicator) askOrigin(ctx context.Context, key string, source s3mesh.Version) (resolve.Decision, error) {
 	held, err := r.state(ctx, source.Origin, key)
 	if err != nil {
@@ -158,30 +159,20 @@ func (r *Replicator) chain(ctx context.Context, key string, v s3mesh.Version) ([
 	var chain []chained
 	var latest past // the latest by LastModified that is not multipart
 	for entry, err := range r.history(ctx, v.Origin, key, askedExact) {
+		switch {
+		case err != nil:
+			return nil, err
+		case len(chain) == 0 && entry.VersionID != v.VersionID:
+			continue
+		case !latest.LastModified.IsZero() && resolve.CannotReach(entry.HistoryEntry, latest.LastModified, r.MaxClockSkew):
+			return chain, nil
+		}
+		next, err := r.chained(ctx, key, v, entry)
 		if err != nil {
 			return nil, err
 		}
-		if len(chain) == 0 && entry.VersionID != v.VersionID {
-			continue
-		}
-		if len(chain) > 0 {
-			if !latest.LastModified.IsZero() && resolve.CannotReach(entry.HistoryEntry, latest.LastModified, r.MaxClockSkew) {
-				return chain, nil
-			}
-			below, err := r.versionIn(ctx, v.Origin, key, entry)
-			if err != nil {
-				return nil, err
-			}
-			if below.Origin != v.Origin || below.VersionID != entry.VersionID {
-				if below, err = r.exact(ctx, key, below); err != nil {
-					return nil, err
-				}
-				chain = append(chain, chained{time: below.Time})
-				continue
-			}
-		}
-		chain = append(chain, chained{native: true, modified: entry.LastModified})
-		if !resolve.Multipart(entry.ETag) && entry.LastModified.After(latest.LastModified) {
+		chain = append(chain, next)
+		if next.native && !resolve.Multipart(entry.ETag) && entry.LastModified.After(latest.LastModified) {
 			latest = entry
 		}
 	}
@@ -195,6 +186,20 @@ func (r *Replicator) chain(ctx context.Context, key string, v s3mesh.Version) ([
 		chain = append(chain, chained{time: below.Time})
 	}
 	return chain, err
+}
+
+// chained reads an entry of the history that v is in.
+func (r *Replicator) chained(ctx context.Context, key string, v s3mesh.Version, entry past) (chained, error) {
+	native := chained{native: true, modified: entry.LastModified}
+	if entry.VersionID == v.VersionID {
+		return native, nil
+	}
+	below, err := r.versionIn(ctx, v.Origin, key, entry)
+	if err != nil || below.Origin == v.Origin && below.VersionID == entry.VersionID {
+		return native, err
+	}
+	below, err = r.exact(ctx, key, below)
+	return chained{time: below.Time}, err
 }
 
 // conflictDepth bounds how far down a history is searched for a version before two are called concurrent.

@@ -71,7 +71,8 @@ func newFixture(options map[string]siteOptions) *fixture {
 	f.set = s3mesh.FullMesh("test", sites...)
 	for name, site := range f.sites {
 		f.engines[name] = replicate.New(replicate.Config{
-			Target: name, Bucket: site, Readers: readers, Capabilities: capabilities(options[name]), MaxClockSkew: 2 * time.Second, LargeObject: 8 << 20, Echoes: f.echoes,
+			Target: name, Bucket: site, Readers: readers, Capabilities: capabilities(options[name]),
+			MaxClockSkew: 2 * time.Second, LargeObject: 8 << 20, Echoes: f.echoes,
 			IgnoreEchoes: map[string]bool{"ap": true, "eu": true, "us": true}, Now: f.clock.now,
 			Announce: func(_ context.Context, ev s3mesh.Event) error { f.take(ev); return nil },
 			Log:      slog.New(slog.DiscardHandler),

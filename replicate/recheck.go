@@ -79,24 +79,7 @@ func (r *Replicator) stillLater(ctx context.Context, key string, covered *state,
 // latestBelow returns the latest of the versions below top that is later than it, or nil.
 func (r *Replicator) latestBelow(ctx context.Context, key string, top state,
 	enough func(depth int, entry past) bool) (*state, error) {
-	var best *state
-	consider := func(s state) error {
-		if s.holdsDelete() {
-			undone, err := r.undoneAt(ctx, key, *s.version, r.Target, s.version.Origin)
-			if err != nil || undone {
-				return err
-			}
-		}
-		against := top
-		if best != nil {
-			against = *best
-		}
-		later, err := r.stillLater(ctx, key, &s, against)
-		if later != nil {
-			best = later
-		}
-		return err
-	}
+	best := &top
 	reached, depth := false, 0
 	for entry, err := range r.history(ctx, r.Target, key, askedCovered) {
 		switch {
@@ -106,26 +89,49 @@ func (r *Replicator) latestBelow(ctx context.Context, key string, top state,
 			reached = entry.VersionID == top.top()
 			continue
 		case enough(depth, entry), entry.DeleteMarker && !r.PropagateDeletes:
-			return best, nil
+			return covered(best, &top), nil
 		}
 		depth++
 		s, err := r.stateIn(ctx, key, entry)
 		if err == nil {
-			err = consider(s)
+			best, err = r.later(ctx, key, s, best)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if !reached || !r.PropagateDeletes {
-		return best, nil
+	if !reached {
+		return nil, nil //nolint:nilnil // what was written is gone again
 	}
 	// The target may have known of a delete while it held nothing.
 	held, err := r.heldTombstone(ctx, r.Target, key)
 	if v, known := held.Of(""); known && err == nil {
-		err = consider(state{site: r.Target, version: &v})
+		best, err = r.later(ctx, key, state{site: r.Target, version: &v}, best)
 	}
-	return best, err
+	return covered(best, &top), err
+}
+
+// covered returns best, or nil where that is top itself.
+func covered(best, top *state) *state {
+	if best == top {
+		return nil
+	}
+	return best
+}
+
+// later returns s if it is later than best, and otherwise best. A delete that was taken back is none.
+func (r *Replicator) later(ctx context.Context, key string, s state, best *state) (*state, error) {
+	if s.holdsDelete() {
+		undone, err := r.undoneAt(ctx, key, *s.version, r.Target, s.version.Origin)
+		if err != nil || undone {
+			return best, err
+		}
+	}
+	found, err := r.stillLater(ctx, key, &s, *best)
+	if found == nil {
+		return best, err
+	}
+	return found, err
 }
 
 // stateIn is what the target held when entry was on top.

@@ -71,7 +71,8 @@ func New(cfg Config) *Replicator {
 //
 // The outcome of a failure has ResultRetry; its error is an [s3mesh.Error] whose Site is the one that failed.
 func (r *Replicator) Replicate(ctx context.Context, task s3mesh.Task) s3mesh.Outcome {
-	j := job{Outcome: s3mesh.Outcome{Task: task}, again: task.Attempt > 1 || task.Resumes || task.Lane == s3mesh.LaneBulk || task.Lane == s3mesh.LaneHeld}
+	j := job{Outcome: s3mesh.Outcome{Task: task}}
+	j.again = task.Attempt > 1 || task.Resumes || task.Lane == s3mesh.LaneBulk || task.Lane == s3mesh.LaneHeld
 	err := r.replicate(ctx, &j)
 	if err != nil {
 		j.Result, j.Err = s3mesh.ResultRetry, err
@@ -125,7 +126,8 @@ func changedMeanwhile(err error) bool {
 // looksNew reports that a task is probably the first write of a small key: worth a write without a look at the target.
 func (r *Replicator) looksNew(task s3mesh.Task) bool {
 	ev := task.Event
-	return r.Capabilities.ConditionalPut && task.Lane == s3mesh.LaneLive && task.Attempt <= 1 && !task.Resumes && ev.Type == s3mesh.EventCreated &&
+	return r.Capabilities.ConditionalPut && task.Lane == s3mesh.LaneLive &&
+		task.Attempt <= 1 && !task.Resumes && ev.Type == s3mesh.EventCreated &&
 		ev.Size <= smallObject && !r.Echoes.Wrote(task.Link.Target, ev.Key)
 }
 

@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -28,8 +29,8 @@ func (r *Replicator) Sweep(ctx context.Context, bucket KeyLister) (removed int, 
 		if err != nil {
 			return removed, err
 		}
-		for i := len(old) - 1; i >= 0; i-- { // the one on top last: readers see all of it, or nothing
-			if _, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: old[i]}); err != nil {
+		for _, id := range slices.Backward(old) { // the one on top last: readers see all of it, or nothing
+			if _, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: id}); err != nil {
 				return removed, err
 			}
 		}

@@ -15,8 +15,9 @@ var written = time.Unix(1_795_436_400, 0).UTC()
 
 func replica(key string, size int64, v s3mesh.Version) s3mesh.Object {
 	stamp := resolve.Stamp{Version: v, Written: written}
+	value := stamp.Encode(resolve.Place{Site: "eu-west-2", Key: key}, size)
 	return s3mesh.Object{Size: size, ETag: v.ETag, VersionID: "own", LastModified: written,
-		Attributes: s3mesh.Attributes{Metadata: map[string]string{resolve.MetadataName: stamp.Encode(resolve.Place{Site: "eu-west-2", Key: key}, size)}}}
+		Attributes: s3mesh.Attributes{Metadata: map[string]string{resolve.MetadataName: value}}}
 }
 
 var original = s3mesh.Version{Time: s3mesh.LogicalTime{Seconds: 1_795_436_390, Counter: 3}, Origin: "us-east-1",

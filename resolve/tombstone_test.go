@@ -33,7 +33,8 @@ func TestTombstoneSurvives(t *testing.T) {
 
 func TestParseTombstoneRefuses(t *testing.T) {
 	for name, text := range map[string]string{
-		"not JSON": "x", "empty": "", "of another key": `{"key":"other"}`, "of no key": `{}`, "of another type": `{"key":"k","markers":7}`,
+		"not JSON": "x", "empty": "", "of another key": `{"key":"other"}`, "of no key": `{}`,
+		"of another type": `{"key":"k","markers":7}`,
 	} {
 		if got, err := resolve.ParseTombstone([]byte(text), "k"); err == nil {
 			t.Errorf("%s: %+v", name, got)
@@ -140,7 +141,8 @@ func TestTombstoneIsBounded(t *testing.T) {
 
 func TestTombstoneKeys(t *testing.T) {
 	long := strings.Repeat("k", 1024)
-	if a, b := resolve.TombstoneKey(long), resolve.TombstoneKey("k"); len(a) != len(b) || a == b || !strings.HasPrefix(a, s3mesh.ReservedPrefix) {
+	a, b := resolve.TombstoneKey(long), resolve.TombstoneKey("k")
+	if len(a) != len(b) || a == b || !strings.HasPrefix(a, s3mesh.ReservedPrefix) {
 		t.Errorf("%q, %q", a, b)
 	}
 }
