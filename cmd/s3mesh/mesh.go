@@ -63,7 +63,8 @@ type mesh struct {
 	buckets     map[string]*s3store.Bucket
 	queue       *natsqueue.Queue
 	prover      *prover
-	brake       *replicate.Brake // nil unless deletes are propagated
+	left        map[s3mesh.Link]s3mesh.Backlog // what an earlier process left in the queue
+	brake       *replicate.Brake               // nil unless deletes are propagated
 	gate        *replicate.Gate
 	echoes      *replicate.Echoes
 	recorder    *admin.Recorder
@@ -91,6 +92,9 @@ func startMesh(ctx context.Context, cfg meshConfig) (*mesh, error) {
 	var err error
 	if m.queue, err = natsqueue.Open(ctx, cfg.queue); err != nil {
 		return nil, err
+	}
+	if m.left, err = m.leftOver(ctx); err != nil {
+		return nil, errors.Join(err, m.queue.Close(ctx))
 	}
 	if cfg.propagates() {
 		m.brake = replicate.NewBrake(cfg.links(), cfg.replication.MaxDeletesPerMinute, time.Now, m.alert)

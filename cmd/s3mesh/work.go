@@ -43,10 +43,7 @@ func (m *mesh) workOn(ctx context.Context, link s3mesh.Link, replicator *replica
 	if _, err := m.prover.await(ctx, link.Source); err != nil {
 		return
 	}
-	left, ok := m.leftOver(ctx, link)
-	if !ok {
-		return
-	}
+	left := m.left[link]
 	if left.Held > 0 {
 		m.brake.Engage(link) // nobody let them go before the process ended, and a restart resumes nothing
 	}
@@ -69,21 +66,17 @@ func (m *mesh) workOn(ctx context.Context, link s3mesh.Link, replicator *replica
 	}
 }
 
-// leftOver is what an earlier process left in the queue of a link, or what came since. It asks until the queue answers, and
-// reports false when ctx ends first.
-func (m *mesh) leftOver(ctx context.Context, link s3mesh.Link) (backlog s3mesh.Backlog, ok bool) {
-	for {
+// leftOver asks what an earlier process left in the queue. It is asked before any event is taken.
+func (m *mesh) leftOver(ctx context.Context) (map[s3mesh.Link]s3mesh.Backlog, error) {
+	left := make(map[s3mesh.Link]s3mesh.Backlog)
+	for _, link := range m.cfg.links() {
 		backlog, err := m.queue.Backlog(ctx, link)
-		if err == nil {
-			return backlog, true
+		if err != nil {
+			return nil, err
 		}
-		if ctx.Err() == nil {
-			m.cfg.log.Warn("cannot tell what was left to do on a link: it waits", "link", link, "error", err)
-		}
-		if !pause(ctx, lookMax) {
-			return s3mesh.Backlog{}, false
-		}
+		left[link] = backlog
 	}
+	return left, nil
 }
 
 // alert tells that the deletes of a link began to be held.
