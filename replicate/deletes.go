@@ -162,7 +162,7 @@ func (r *Replicator) undoneAlready(ctx context.Context, j *job, decision resolve
 	key := j.Task.Event.Key
 	switch {
 	case decision == resolve.Copy && source.holdsDelete():
-		if target.holdsDelete() && r.Now().Sub(time.Unix(source.version.Time.Seconds, 0)) > r.TombstoneRetention {
+		if target.holdsDelete() && r.outlived(*source.version) {
 			return resolve.InSync, nil
 		}
 		undone, err := r.undoneAt(ctx, key, *source.version, r.Target, source.version.Origin)
@@ -181,6 +181,11 @@ func (r *Replicator) undoneAlready(ctx context.Context, j *job, decision resolve
 		return decision, r.changed(key)
 	}
 	return decision, nil
+}
+
+// outlived reports that a delete is older than tombstones are kept.
+func (r *Replicator) outlived(v s3mesh.Version) bool {
+	return r.Now().Sub(time.Unix(v.Time.Seconds, 0)) > r.TombstoneRetention
 }
 
 // undoneAt reports whether a client took the delete v back at one of the sites.

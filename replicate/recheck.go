@@ -90,6 +90,8 @@ func (r *Replicator) latestBelow(ctx context.Context, key string, top state,
 			continue
 		case enough(depth, entry), entry.DeleteMarker && !r.PropagateDeletes:
 			return covered(best, &top), nil
+		case entry.DeleteMarker && r.Now().Sub(entry.LastModified) > r.TombstoneRetention:
+			return covered(best, &top), nil // whose delete it is may be forgotten
 		}
 		depth++
 		s, err := r.stateIn(ctx, key, entry)
@@ -119,9 +121,13 @@ func covered(best, top *state) *state {
 	return best
 }
 
-// later returns s if it is later than best, and otherwise best. A delete that was taken back is none.
+// later returns s if it is later than best, and otherwise best. A delete that was taken back is none; nor is one that is older
+// than tombstones are kept, as the proof that what covers it was written over it may be gone.
 func (r *Replicator) later(ctx context.Context, key string, s state, best *state) (*state, error) {
 	if s.holdsDelete() {
+		if r.outlived(*s.version) {
+			return best, nil
+		}
 		undone, err := r.undoneAt(ctx, key, *s.version, r.Target, s.version.Origin)
 		if err != nil || undone {
 			return best, err
@@ -152,6 +158,9 @@ func (r *Replicator) stateIn(ctx context.Context, key string, entry past) (state
 func (r *Replicator) uncover(ctx context.Context, j *job, covered *state, top state) error {
 	key := j.Task.Event.Key
 	removed := false
+	if j.putBack++; j.putBack > rereads {
+		return r.changed(key) // clients are faster, or the order does not hold: see What can be lost, unversioned buckets
+	}
 	switch {
 	case covered.holdsDelete():
 		if err := r.applyDelete(ctx, j, *covered.version, top); err != nil {

@@ -87,6 +87,8 @@ type job struct {
 	// again tells that an earlier try may have stopped half-way: between a write, and the look at what it covered. It may
 	// have become a dead letter since, which is replayed in the bulk lane.
 	again bool
+	// putBack counts what was put back on top.
+	putBack int
 }
 
 func (r *Replicator) replicate(ctx context.Context, j *job) error {
@@ -136,6 +138,9 @@ func (r *Replicator) looksNew(task s3mesh.Task) bool {
 func (r *Replicator) copyUnseen(ctx context.Context, j *job) (done bool, err error) {
 	link := j.Task.Link
 	source, err := r.open(ctx, j.Task)
+	if changedMeanwhile(err) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
