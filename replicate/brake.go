@@ -67,6 +67,15 @@ func (b *Brake) Admit(link s3mesh.Link) error {
 		Err: fmt.Errorf("%s is held: more than %d deletes in a minute", link, b.limit)}
 }
 
+// Covers reports whether the brake was made for a link.
+func (b *Brake) Covers(link s3mesh.Link) bool {
+	if b == nil {
+		return false
+	}
+	_, known := b.links[link]
+	return known
+}
+
 // admit tells whether the delete is held, and whether it is the one that engaged the brake.
 func (b *Brake) admit(link s3mesh.Link) (held, engages bool) {
 	b.mu.Lock()

@@ -14,8 +14,13 @@ import (
 // applySourceDelete applies the delete v, which the source of a task holds, to the target, if the link's brake lets it.
 func (r *Replicator) applySourceDelete(ctx context.Context, j *job, v s3mesh.Version, target state) error {
 	if target.holdsObject() && j.Task.Lane != s3mesh.LaneHeld {
-		if err := r.Brake.Admit(j.Task.Link); err != nil {
-			return err
+		held := r.Brake.Admit(r.braking(j.Task.Link, v))
+		if held != nil && r.braking(j.Task.Link, v) != j.Task.Link {
+			j.Result = s3mesh.ResultHeld // on the link that it came by first
+			return nil                   //nolint:nilerr // that link has it
+		}
+		if held != nil {
+			return held
 		}
 	}
 	j.Source, j.Result = &v, s3mesh.ResultDeleted
@@ -26,6 +31,15 @@ func (r *Replicator) applySourceDelete(ctx context.Context, j *job, v s3mesh.Ver
 		return err
 	}
 	return r.withdrawIfUndone(ctx, j, v)
+}
+
+// braking is the link whose brake a delete that came over link is subject to: the one straight from its origin, if there is one,
+// so that no way round leads past it.
+func (r *Replicator) braking(link s3mesh.Link, v s3mesh.Version) s3mesh.Link {
+	if direct := (s3mesh.Link{Source: v.Origin, Target: r.Target}); r.Brake.Covers(direct) {
+		return direct
+	}
+	return link
 }
 
 // applyDelete makes the delete v the target's version, on top of what target was seen to hold.

@@ -358,3 +358,65 @@ func TestSweep(t *testing.T) {
 		t.Errorf("forgetting made us have %d markers", n)
 	}
 }
+
+// What one link's brake holds does not come over another.
+func TestNoWayRoundTheBrake(t *testing.T) {
+	f := newFixture(nil).propagateDeletes()
+	f.put(t, "us", "k", "1")
+	f.compareAll(t, "k")
+	brake := replicate.NewBrake(f.set.Links, 100, f.clock.now, func(s3mesh.Link) {})
+	f.engines["eu"].Brake = brake
+	brake.Engage(s3mesh.Link{Source: "us", Target: "eu"})
+	removed := f.delete(t, "us", "k")
+	f.must(t, removed, "ap", s3mesh.ResultDeleted)
+	relayed := s3mesh.Event{Site: "ap", Key: "k", Type: s3mesh.EventRemoved}
+	f.must(t, relayed, "eu", s3mesh.ResultHeld)
+	if got := f.body(t, "eu", "k"); got != "1" {
+		t.Fatalf("eu holds %q", got)
+	}
+	link := s3mesh.Link{Source: "us", Target: "eu"}
+	brake.Resume(link)
+	out := f.engines["eu"].Replicate(t.Context(), s3mesh.Task{Link: link, Lane: s3mesh.LaneHeld, Event: removed, Attempt: 1})
+	if out.Result != s3mesh.ResultDeleted {
+		t.Errorf("let go: %v, %v", out.Result, out.Err)
+	}
+}
+
+// A tombstone that a client forged makes nobody write what no client wrote.
+func TestForgedTombstone(t *testing.T) {
+	f := newFixture(nil).propagateDeletes()
+	forged := `{"key":"k","markers":[{"id":"","delete":{"time":{"seconds":1795000001},"exact":true,` +
+		`"origin":"eu","version_id":"z"}}]}`
+	f.putAs(t, "eu", resolve.TombstoneKey("k"), forged, "application/json")
+	f.put(t, "us", "k", "precious")
+	f.compareAll(t, "k")
+	f.holds(t, "k", "precious")
+}
+
+// Of a tombstone that is kept, the versions that it replaced are removed all the same.
+func TestSweepKeepsOnlyWhatCounts(t *testing.T) {
+	f := newFixture(nil).propagateDeletes()
+	for range 3 {
+		f.put(t, "us", "k", "1")
+		f.compareAll(t, "k")
+		f.clock.advance(time.Minute)
+		f.delete(t, "us", "k")
+		f.compareAll(t, "k")
+		f.clock.advance(time.Minute)
+	}
+	if n, err := f.engines["eu"].Sweep(t.Context(), f.sites["eu"].bucket); n != 0 || err != nil {
+		t.Fatalf("%d removed, %v", n, err)
+	}
+	versions := 0
+	for _, err := range f.sites["eu"].bucket.History(t.Context(), resolve.TombstoneKey("k")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions++
+	}
+	if versions != 1 {
+		t.Errorf("%d versions are left", versions)
+	}
+	f.compareAll(t, "k")
+	f.holds(t, "k", "")
+}

@@ -154,7 +154,7 @@ func nativeDelete(site string, marker past) s3mesh.Version {
 func (r *Replicator) versionOf(ctx context.Context, site, key string, obj s3mesh.Object) (*s3mesh.Version, error) {
 	reading := resolve.Read(site, key, obj)
 	if reading.Fault != nil {
-		r.distrust(site, key, reading.Fault)
+		r.distrust(site, key, "version stamp", reading.Fault)
 	}
 	if !reading.Replica || obj.VersionID == "" || !r.lateStamp(reading, obj.LastModified) {
 		return &reading.Version, nil
@@ -170,9 +170,10 @@ func (r *Replicator) versionOf(ctx context.Context, site, key string, obj s3mesh
 	return &reading.Version, nil
 }
 
-// distrust reports what claims to be of s3mesh and is not: the object under key counts as written by a client.
-func (r *Replicator) distrust(site, key string, fault error) {
-	r.Log.Warn("version stamp not believed; the object counts as written by a client", "site", site, "key", key, "fault", fault)
+// distrust reports what claims to be of s3mesh and is not: an object without its version stamp counts as written by a client,
+// and a tombstone as none.
+func (r *Replicator) distrust(site, key, what string, fault error) {
+	r.Log.Warn("something that claims to be of s3mesh is not believed", "what", what, "site", site, "key", key, "fault", fault)
 	if r.CountDistrust != nil {
 		r.CountDistrust(site)
 	}

@@ -16,8 +16,9 @@ type KeyLister interface {
 }
 
 // Sweep removes the target's tombstones that were last written longer ago than the retention, every version of them, and
-// returns how many. A delete marker whose tombstone is gone counts as a client's own delete, made when the marker was. What
-// cannot be removed is left for the next sweep; the first error ends this one.
+// returns how many; of the others it removes the versions that were replaced. A delete marker whose tombstone is gone counts as
+// a client's own delete, made when the marker was. What cannot be removed is left for the next sweep; the first error ends this
+// one.
 //
 // One that is written meanwhile stays, as versions are removed by their IDs.
 func (r *Replicator) Sweep(ctx context.Context, bucket KeyLister) (removed int, err error) {
@@ -25,37 +26,36 @@ func (r *Replicator) Sweep(ctx context.Context, bucket KeyLister) (removed int, 
 		if err != nil {
 			return removed, err
 		}
-		old, err := r.oldVersions(ctx, key)
+		ids, outlived, err := r.tombstoneVersions(ctx, key)
 		if err != nil {
 			return removed, err
 		}
-		for _, id := range slices.Backward(old) { // the one on top last: readers see all of it, or nothing
+		if outlived {
+			removed++
+		} else {
+			ids = ids[min(1, len(ids)):]
+		}
+		for _, id := range slices.Backward(ids) { // the one on top last: readers see all of it, or nothing
 			if _, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: id}); err != nil {
 				return removed, err
 			}
-		}
-		if len(old) > 0 {
-			removed++
 		}
 	}
 	return removed, nil
 }
 
-// oldVersions returns the IDs of all versions of a tombstone, the latest first, or none when that is not older than the
+// tombstoneVersions returns the IDs of all versions of a tombstone, the latest first, and whether that is older than the
 // retention.
-func (r *Replicator) oldVersions(ctx context.Context, key string) ([]string, error) {
+func (r *Replicator) tombstoneVersions(ctx context.Context, key string) (ids []string, outlived bool, err error) {
 	oldest := r.Now().Add(-r.TombstoneRetention)
-	var ids []string
 	for entry, err := range r.Bucket.History(ctx, key) {
-		switch {
-		case err != nil:
-			return nil, err
-		case len(ids) == 0 && entry.LastModified.After(oldest):
-			return nil, nil
+		if err != nil {
+			return nil, false, err
 		}
+		outlived = outlived || len(ids) == 0 && !entry.LastModified.After(oldest)
 		ids = append(ids, removalID(entry.VersionID))
 	}
-	return ids, nil
+	return ids, outlived, nil
 }
 
 // removalID is what a version is removed by: one that was written before versioning was on is called "null".

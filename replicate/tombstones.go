@@ -43,9 +43,9 @@ func (r *Replicator) tombstone(ctx context.Context, site, key string) (storedTom
 		return none, readError(site, key, err)
 	}
 	none.etag = obj.ETag
-	parsed, err := resolve.ParseTombstone(data, key)
+	parsed, err := resolve.ParseTombstone(data, key, obj.LastModified)
 	if err != nil {
-		r.distrust(site, key, err)
+		r.distrust(site, key, "tombstone", err)
 		return none, nil
 	}
 	return storedTombstone{parsed, obj.ETag}, nil

@@ -54,6 +54,20 @@ func binding(text string, at Place, size int64) string {
 
 var errStamp = errors.New("not a version stamp of this object")
 
+const (
+	// maxAhead is how far a version's time may be ahead of the store that holds its replica. S3 refuses requests by a clock that
+	// differs from its own by more than 15 minutes (RequestTimeTooSkewed), so that two stores which both serve one s3mesh are
+	// no further apart than twice that.
+	maxAhead = 30 * time.Minute
+	// maxCounter bounds the versions of a key that lie within what clocks can tell.
+	maxCounter = 1 << 24
+)
+
+// plausible reports whether a version with this time can have been known when the store that tells of it was at the time told.
+func plausible(t s3mesh.LogicalTime, told time.Time) bool {
+	return t.Seconds >= 0 && t.Seconds <= told.Add(maxAhead).Unix() && t.Counter <= maxCounter
+}
+
 // ParseStamp reads the metadata value of an object at a place with size bytes. A value that is malformed, or bound to another
 // place, size or version, is an error: such an object is a client's own.
 func ParseStamp(value string, at Place, size int64) (Stamp, error) {
@@ -107,6 +121,9 @@ func Read(site, key string, obj s3mesh.Object) Reading {
 	stamp, err := ParseStamp(value, Place{site, key}, obj.Size)
 	if err == nil && !sameContent(stamp.Version.ETag, obj) {
 		err = fmt.Errorf("%w: its ETag is that of other content", errStamp)
+	}
+	if err == nil && !plausible(stamp.Version.Time, obj.LastModified) {
+		err = fmt.Errorf("%w: its time %v is no time of a write", errStamp, stamp.Version.Time)
 	}
 	if err != nil {
 		native.Fault = err

@@ -41,6 +41,16 @@ func TestStampSurvives(t *testing.T) {
 	})
 }
 
+func ahead(v s3mesh.Version, d time.Duration) s3mesh.Version {
+	v.Time.Seconds += int64(d / time.Second)
+	return v
+}
+
+func counting(v s3mesh.Version, counter uint32) s3mesh.Version {
+	v.Time.Counter = counter
+	return v
+}
+
 // A stamp counts only on what s3mesh wrote it on: everything else is a client's own write.
 func TestReadBelievesOnlyItsOwnStamps(t *testing.T) {
 	good := replica("a/key", 10, original)
@@ -66,6 +76,8 @@ func TestReadBelievesOnlyItsOwnStamps(t *testing.T) {
 		{"empty", "a/key", setStamp("")},
 		{"of another format", "a/key", setStamp("v2" + stamp[2:])},
 		{"with a later time", "a/key", setStamp(strings.Replace(stamp, "1795436390", "9795436390", 1))},
+		{"with a time that no clock told", "a/key", replica("a/key", 10, ahead(original, time.Hour))},
+		{"with an endless counter", "a/key", replica("a/key", 10, counting(original, 1<<30))},
 		{"cut off", "a/key", setStamp(stamp[:len(stamp)-1])},
 		{"with more", "a/key", setStamp(stamp + " x")},
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -80,8 +81,9 @@ func TombstoneKey(key string) string {
 	return TombstonePrefix + hex.EncodeToString(sum[:])
 }
 
-// ParseTombstone reads the tombstone of key. One that is malformed or of another key is an error.
-func ParseTombstone(data []byte, key string) (Tombstone, error) {
+// ParseTombstone reads the tombstone of key, last written when modified says. One that is malformed, of another key, or that
+// names what can be no delete is an error.
+func ParseTombstone(data []byte, key string, modified time.Time) (Tombstone, error) {
 	var t Tombstone
 	if err := json.Unmarshal(data, &t); err != nil {
 		return Tombstone{}, fmt.Errorf("not a tombstone: %w", err)
@@ -89,7 +91,28 @@ func ParseTombstone(data []byte, key string) (Tombstone, error) {
 	if t.Key != key {
 		return Tombstone{}, fmt.Errorf("a tombstone of %q, not of %q", t.Key, key)
 	}
+	for _, m := range t.Markers {
+		if err := checkDelete(m.Delete, modified); err != nil {
+			return Tombstone{}, err
+		}
+	}
+	for _, i := range t.Intents {
+		if err := checkDelete(i.Delete, modified); err != nil {
+			return Tombstone{}, err
+		}
+		if i.ETag == "" || i.Made.After(modified.Add(maxAhead)) {
+			return Tombstone{}, errors.New("an intent without an ETag, or of a time to come")
+		}
+	}
 	return t, nil
+}
+
+// checkDelete reports why v cannot be a delete that a store knew of when it was at the time told.
+func checkDelete(v s3mesh.Version, told time.Time) error {
+	if !v.Deleted || v.ETag != "" || v.VersionID == "" || !plausible(v.Time, told) {
+		return fmt.Errorf("not a delete that was made by %v: %+v", told, v)
+	}
+	return s3mesh.ValidateName(v.Origin)
 }
 
 // Encode returns the tombstone as it is stored: with the latest of its markers and intents.

@@ -24,7 +24,7 @@ func TestTombstoneSurvives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := resolve.ParseTombstone(data, key)
+		got, err := resolve.ParseTombstone(data, key, written)
 		if err != nil || !cmp.Equal(got, want) {
 			t.Fatalf("%s came back as %+v, %v", data, got, err)
 		}
@@ -35,8 +35,15 @@ func TestParseTombstoneRefuses(t *testing.T) {
 	for name, text := range map[string]string{
 		"not JSON": "x", "empty": "", "of another key": `{"key":"other"}`, "of no key": `{}`,
 		"of another type": `{"key":"k","markers":7}`,
+		"of no delete":    `{"key":"k","markers":[{"id":"","delete":{"time":{"seconds":1},"origin":"us","version_id":"z"}}]}`,
+		"of an object":    `{"key":"k","markers":[{"id":"","delete":{"deleted":true,"etag":"e","origin":"us","version_id":"z"}}]}`,
+		"of no site":      `{"key":"k","markers":[{"id":"","delete":{"deleted":true,"origin":"U S","version_id":"z"}}]}`,
+		"of a time to come": `{"key":"k","markers":[{"id":"","delete":{"deleted":true,"origin":"us","version_id":"z",` +
+			`"time":{"seconds":9223372036854775807,"counter":4294967295}}}]}`,
+		"with an intent that explains everything": `{"key":"k","intents":[{"delete":{"deleted":true,"origin":"us","version_id":"z"},` +
+			`"unconditional":true}]}`,
 	} {
-		if got, err := resolve.ParseTombstone([]byte(text), "k"); err == nil {
+		if got, err := resolve.ParseTombstone([]byte(text), "k", written); err == nil {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -133,7 +140,7 @@ func TestTombstoneIsBounded(t *testing.T) {
 	if err != nil || len(data) > resolve.MaxTombstone {
 		t.Fatalf("%d bytes, %v", len(data), err)
 	}
-	read, err := resolve.ParseTombstone(data, stone.Key)
+	read, err := resolve.ParseTombstone(data, stone.Key, written)
 	if got, _ := read.Of(strings.Repeat("m", 199)); got != v || err != nil {
 		t.Errorf("the latest is %+v, %v", got, err)
 	}
@@ -150,7 +157,7 @@ func TestTombstoneKeys(t *testing.T) {
 func FuzzParseTombstone(f *testing.F) {
 	f.Add([]byte(`{"key":"k","markers":[{"id":"m","delete":{"origin":"us"}}],"intents":[{"etag":"w"}]}`), "k")
 	f.Fuzz(func(t *testing.T, data []byte, key string) {
-		stone, err := resolve.ParseTombstone(data, key)
+		stone, err := resolve.ParseTombstone(data, key, written)
 		if err != nil {
 			return
 		}

@@ -18,6 +18,8 @@ const (
 	lookTimeout = time.Minute
 	// lookFirst and lookMax are the waits between attempts while a site does not answer.
 	lookFirst, lookMax = 100 * time.Millisecond, 2 * time.Second
+	// watchEvery is how often a bucket that deletes are propagated to is asked whether it still keeps versions.
+	watchEvery = time.Minute
 	// lookAttempts is how often a store may fail for a passing reason, other than not to answer, before that is its answer.
 	lookAttempts = 8
 )
@@ -66,13 +68,31 @@ func (p *prover) run(ctx context.Context, site string) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		select {
-		case p.refused <- err:
-		default: // another site's was first
-		}
+		p.refuse(err)
 	default:
 		s.can = can
 		close(s.done)
+	}
+}
+
+// watch refuses a bucket whose versioning is switched off after it was proven: a delete would then destroy what it is meant to
+// cover. It returns when ctx ends, and at once where deletes are not propagated.
+func (p *prover) watch(ctx context.Context, site string) {
+	s := p.proofs[site]
+	for p.propagate && pause(ctx, watchEvery) {
+		on, err := s.prober.Versioning(ctx)
+		if err == nil && !on {
+			p.refuse(refuse(s.store, "does not keep versions any more, which deletes: propagate needs on every bucket",
+				"switch versioning on, or write deletes: ignore: "+enableVersioning(s.store)))
+			return
+		}
+	}
+}
+
+func (p *prover) refuse(err error) {
+	select {
+	case p.refused <- err:
+	default: // another site's was first
 	}
 }
 

@@ -121,6 +121,36 @@ func checkRefusal(t *testing.T, err error, texts []string) {
 	}
 }
 
+// A bucket that stops keeping versions while deletes are propagated ends that; one that merely does not answer does not.
+func TestProveWatchesVersioning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := proving(config.DeletesPropagate, slog.New(slog.DiscardHandler))
+		suspended := time.Now().Add(time.Hour)
+		p.proofs["eu"].prober = suspendedStore{away: suspended.Add(-30 * time.Minute), suspended: suspended}
+		p.run(t.Context(), "eu")
+		p.watch(t.Context(), "eu")
+		checkRefusal(t, <-p.refused, []string{"site eu", "any more", "put-bucket-versioning"})
+		if late := time.Since(suspended); late < 0 || late > watchEvery {
+			t.Errorf("refused %v after versioning was suspended", late)
+		}
+	})
+}
+
+// suspendedStore is a store that does not answer for a while, and then says that versioning is off.
+type suspendedStore struct{ away, suspended time.Time }
+
+func (s suspendedStore) Versioning(context.Context) (bool, error) {
+	now := time.Now()
+	if now.After(s.away) && now.Before(s.suspended) {
+		return false, failure(s3mesh.KindUnreachable)
+	}
+	return now.Before(s.suspended), nil
+}
+
+func (s suspendedStore) Probe(context.Context) (s3mesh.Capabilities, error) {
+	return s3mesh.AllCapabilities(), nil
+}
+
 // A site that does not answer is waited for, however long, is away meanwhile, and is told of once.
 func TestProveWaitsForASiteThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,10 @@ func (m *mesh) startWorkers() {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stopWorkers = cancel
 	for _, site := range siteNames(m.cfg.set) {
-		m.workers.Go(func() { m.prover.run(ctx, site) })
+		m.workers.Go(func() {
+			m.prover.run(ctx, site)
+			m.prover.watch(ctx, site)
+		})
 	}
 	for _, target := range m.cfg.served {
 		m.workers.Go(func() { m.workInto(ctx, target) })

@@ -37,7 +37,7 @@ func (w *world) sweep(at int) error {
 
 // tombstone reads a site's tombstone of key; the zero value where there is none.
 func (w *world) tombstone(at int, key string) resolve.Tombstone {
-	_, body, err := w.sites[at].reserved.Get(context.Background(), resolve.TombstoneKey(key), s3mesh.ReadOptions{})
+	obj, body, err := w.sites[at].reserved.Get(context.Background(), resolve.TombstoneKey(key), s3mesh.ReadOptions{})
 	if err != nil {
 		return resolve.Tombstone{}
 	}
@@ -45,7 +45,7 @@ func (w *world) tombstone(at int, key string) resolve.Tombstone {
 	if err != nil {
 		w.fail("tombstone: %v", err)
 	}
-	t, err := resolve.ParseTombstone(data, key)
+	t, err := resolve.ParseTombstone(data, key, obj.LastModified)
 	if err != nil {
 		w.fail("tombstone: %v", err)
 	}
