@@ -18,7 +18,7 @@ const (
 	// probePrefix is where Probe writes: under what s3mesh reserves in every bucket.
 	probePrefix = ".s3mesh/probe/"
 	// cleanupTimeout bounds the removal of what Probe made, which happens also when its caller gave up.
-	cleanupTimeout = 30 * time.Second
+	cleanupTimeout = 5 * time.Second
 	// wrongETag is that of no object.
 	wrongETag = "00000000000000000000000000000000"
 )
