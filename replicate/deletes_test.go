@@ -420,3 +420,17 @@ func TestSweepKeepsOnlyWhatCounts(t *testing.T) {
 	f.compareAll(t, "k")
 	f.holds(t, "k", "")
 }
+
+// With deletes propagated a fresh small object costs two requests more: the look at what it covered.
+func TestFreshKeyWithDeletesCostsFour(t *testing.T) {
+	f := newFixture(nil).propagateDeletes()
+	ev := f.put(t, "us", "k", "1")
+	f.sites["us"].takeCounts()
+	f.must(t, ev, "eu", s3mesh.ResultReplicated)
+	if got := f.sites["us"].takeCounts(); len(got) != 1 || got["GET"] != 1 {
+		t.Errorf("at the source: %v", got)
+	}
+	if got := f.sites["eu"].takeCounts(); len(got) != 3 || got["PUT"] != 1 || got["LIST"] != 1 || got["GET"] != 1 {
+		t.Errorf("at the target: %v", got)
+	}
+}
