@@ -17,7 +17,7 @@ func (r *Replicator) applySourceDelete(ctx context.Context, j *job, v s3mesh.Ver
 		held := r.Brake.Admit(r.braking(j.Task.Link, v))
 		if held != nil && r.braking(j.Task.Link, v) != j.Task.Link {
 			j.Result = s3mesh.ResultHeld // on the link that it came by first
-			return nil                   //nolint:nilerr // that link has it
+			return nil
 		}
 		if held != nil {
 			return held
