@@ -35,7 +35,7 @@ test: ## run every test with the race detector
 ifeq ($(TESTJSON),)
 	go test -race -timeout $(TEST_TIMEOUT) $(PACKAGES)
 else
-	go test -race -timeout $(TEST_TIMEOUT) -json $(PACKAGES) | go run ./internal/cicheck record "$(TESTJSON)"
+	go test -race -count=1 -timeout $(TEST_TIMEOUT) -json $(PACKAGES) | go run ./internal/cicheck record "$(TESTJSON)"
 endif
 
 .PHONY: lint
