@@ -80,7 +80,7 @@ func outdone(ops []*operation, o *operation) error {
 			continue
 		}
 		switch {
-		case by.Saw == o.ID:
+		case by.Saw == o.ID && !by.Begin.Before(o.End): // until then its client may have sent it again
 			return fmt.Errorf("%v was seen by the writer of %v before", o, by)
 		case by.Writer == o.Writer && by.Begin.After(o.Begin):
 			return fmt.Errorf("%v was followed by %v of the same writer", o, by)
