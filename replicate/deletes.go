@@ -14,12 +14,12 @@ import (
 // applySourceDelete applies the delete v, which the source of a task holds, to the target, if the link's brake lets it.
 func (r *Replicator) applySourceDelete(ctx context.Context, j *job, v s3mesh.Version, target state) error {
 	if target.holdsObject() && j.Task.Lane != s3mesh.LaneHeld {
-		held := r.Brake.Admit(r.braking(j.Task.Link, v))
-		if held != nil && r.braking(j.Task.Link, v) != j.Task.Link {
+		braking := r.braking(j.Task.Link, v)
+		switch held := r.Brake.Admit(braking); {
+		case held != nil && braking != j.Task.Link:
 			j.Result = s3mesh.ResultHeld // on the link that it came by first
 			return nil
-		}
-		if held != nil {
+		case held != nil:
 			return held
 		}
 	}
@@ -176,7 +176,7 @@ func (r *Replicator) undoneAlready(ctx context.Context, j *job, decision resolve
 	key := j.Task.Event.Key
 	switch {
 	case decision == resolve.Copy && source.holdsDelete():
-		if target.holdsDelete() && r.outlived(*source.version) {
+		if target.holdsDelete() && r.outlived(time.Unix(source.version.Time.Seconds, 0)) {
 			return resolve.InSync, nil
 		}
 		undone, err := r.undoneAt(ctx, key, *source.version, r.Target, source.version.Origin)
@@ -197,9 +197,9 @@ func (r *Replicator) undoneAlready(ctx context.Context, j *job, decision resolve
 	return decision, nil
 }
 
-// outlived reports that a delete is older than tombstones are kept.
-func (r *Replicator) outlived(v s3mesh.Version) bool {
-	return r.Now().Sub(time.Unix(v.Time.Seconds, 0)) > r.TombstoneRetention
+// outlived reports that a delete which was made then is older than tombstones are kept.
+func (r *Replicator) outlived(made time.Time) bool {
+	return r.Now().Sub(made) > r.TombstoneRetention
 }
 
 // undoneAt reports whether a client took the delete v back at one of the sites.

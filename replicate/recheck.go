@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"time"
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/resolve"
@@ -19,24 +20,13 @@ func (r *Replicator) holding(v s3mesh.Version, w s3mesh.Written) state {
 // that the write was decided on, or "". Where an earlier try may have stopped half-way, it looks further down. Without
 // versions there is nothing to look at.
 func (r *Replicator) recheck(ctx context.Context, j *job, top state, looked string) error {
-	return r.recheckBelow(ctx, j, top, func(depth int, entry past) bool {
-		if j.again {
-			return depth == resumedDepth
-		}
-		return depth > 0 || entry.VersionID == looked && !entry.DeleteMarker
-	})
-}
-
-// resumedDepth is how many versions below the one on top are looked at when a task that may have died half-way is taken up:
-// several tasks may have written, and died, in a row.
-const resumedDepth = 8
-
-// recheckBelow is recheck for the versions below top until enough, which is told how many came before, says to stop.
-func (r *Replicator) recheckBelow(ctx context.Context, j *job, top state,
-	enough func(depth int, entry past) bool) error {
 	key := j.Task.Event.Key
 	if top.top() == "" {
 		return nil
+	}
+	enough := func(depth int, entry past) bool { return depth > 0 || entry.VersionID == looked && !entry.DeleteMarker }
+	if j.again {
+		enough = func(depth int, _ past) bool { return depth == resumedDepth }
 	}
 	covered, err := r.latestBelow(ctx, key, top, enough)
 	for range rereads {
@@ -55,6 +45,10 @@ func (r *Replicator) recheckBelow(ctx context.Context, j *job, top state,
 	}
 	return err
 }
+
+// resumedDepth is how many versions below the one on top are looked at when a task that may have died half-way is taken up:
+// several tasks may have written, and died, in a row.
+const resumedDepth = 8
 
 // stillLater returns covered if it is later than what is on top, and otherwise nil.
 func (r *Replicator) stillLater(ctx context.Context, key string, covered *state, top state) (*state, error) {
@@ -76,7 +70,8 @@ func (r *Replicator) stillLater(ctx context.Context, key string, covered *state,
 	return covered, nil
 }
 
-// latestBelow returns the latest of the versions below top that is later than it, or nil.
+// latestBelow returns the latest of the versions below top that is later than it, or nil. It goes down until enough, which is
+// told how many came before, says to stop.
 func (r *Replicator) latestBelow(ctx context.Context, key string, top state,
 	enough func(depth int, entry past) bool) (*state, error) {
 	best := &top
@@ -90,7 +85,7 @@ func (r *Replicator) latestBelow(ctx context.Context, key string, top state,
 			continue
 		case enough(depth, entry), entry.DeleteMarker && !r.PropagateDeletes:
 			return covered(best, &top), nil
-		case entry.DeleteMarker && r.Now().Sub(entry.LastModified) > r.TombstoneRetention:
+		case entry.DeleteMarker && r.outlived(entry.LastModified):
 			return covered(best, &top), nil // whose delete it is may be forgotten
 		}
 		depth++
@@ -125,7 +120,7 @@ func covered(best, top *state) *state {
 // than tombstones are kept, as the proof that what covers it was written over it may be gone.
 func (r *Replicator) later(ctx context.Context, key string, s state, best *state) (*state, error) {
 	if s.holdsDelete() {
-		if r.outlived(*s.version) {
+		if r.outlived(time.Unix(s.version.Time.Seconds, 0)) {
 			return best, nil
 		}
 		undone, err := r.undoneAt(ctx, key, *s.version, r.Target, s.version.Origin)

@@ -128,19 +128,18 @@ func (t Tombstone) Encode() ([]byte, error) {
 
 // Of returns the delete that the marker called id stands for; the latest one where several were merged into it.
 func (t Tombstone) Of(id string) (v s3mesh.Version, found bool) {
-	for _, m := range t.Markers {
-		if m.ID == id && (!found || Compare(m.Delete, v) > 0) {
-			v, found = m.Delete, true
-		}
-	}
-	return v, found
+	return t.latest(func(m Marker) bool { return m.ID == id })
 }
 
 // Confirmed is Of without what is tentative. With an empty ID it is the delete that was known at the site when the first
 // version was written there.
 func (t Tombstone) Confirmed(id string) (v s3mesh.Version, found bool) {
+	return t.latest(func(m Marker) bool { return m.ID == id && !m.Tentative })
+}
+
+func (t Tombstone) latest(which func(Marker) bool) (v s3mesh.Version, found bool) {
 	for _, m := range t.Markers {
-		if m.ID == id && !m.Tentative && (!found || Compare(m.Delete, v) > 0) {
+		if which(m) && (!found || Compare(m.Delete, v) > 0) {
 			v, found = m.Delete, true
 		}
 	}
