@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/s3mesh/s3mesh/internal/peer"
 )
 
 const (
@@ -60,7 +62,7 @@ func (w *world) newDaemon(t *testing.T) *daemon {
 }
 
 func (d *daemon) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Getenv(binaryEnv), args...)
+	cmd := exec.CommandContext(ctx, os.Getenv(peer.BinaryEnv), args...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = d.env, d.dir, 5*time.Second
 	return cmd
 }

@@ -1,12 +1,9 @@
 package chaos
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -25,9 +22,6 @@ var (
 )
 
 const (
-	// binaryEnv names the program under test. When it is not set, the test builds it, with the race detector.
-	binaryEnv = "S3MESH_BIN"
-
 	shortRun, ciRun = 20 * time.Second, 3 * time.Minute
 	// longestRound bounds what a round keeps on disk and in its log.
 	longestRound = 3 * time.Minute
@@ -37,7 +31,7 @@ func TestMain(m *testing.M) {
 	devstore.Main()
 	flag.Parse()
 	zerolog.SetGlobalLevel(zerolog.Disabled) // toxiproxy's toxics log every step
-	code, err := runWithBinary(m)
+	code, err := peer.RunWithBinary(m)
 	if err == nil && code == 0 {
 		err = goleak.Find(toxiproxyLeaks()...)
 	}
@@ -46,33 +40,6 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
-}
-
-func runWithBinary(m *testing.M) (code int, err error) {
-	if given := os.Getenv(binaryEnv); given != "" {
-		path, err := filepath.Abs(given)
-		if err == nil {
-			err = os.Setenv(binaryEnv, path)
-		}
-		if err != nil {
-			return 0, err
-		}
-		return m.Run(), nil
-	}
-	dir, err := os.MkdirTemp("", "s3mesh-chaos-bin-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	path := filepath.Join(dir, "s3mesh")
-	build := exec.Command("go", "build", "-race", "-o", path, "github.com/s3mesh/s3mesh/cmd/s3mesh")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("%w\n%s", err, out)
-	}
-	if err := os.Setenv(binaryEnv, path); err != nil {
-		return 0, err
-	}
-	return m.Run(), nil
 }
 
 // toxiproxyLeaks are the goroutines that toxiproxy never ends: those of connections that a fault broke off.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/s3mesh/s3mesh/internal/peer"
 )
 
 const (
@@ -105,7 +107,7 @@ func (m *machine) processes() []string {
 }
 
 func (m *machine) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Getenv(binaryEnv), args...)
+	cmd := exec.CommandContext(ctx, os.Getenv(peer.BinaryEnv), args...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = m.env, m.dir, 5*time.Second
 	return cmd
 }
