@@ -61,6 +61,7 @@ type ReadOptions struct {
 	IfMatch   string     // only while this is the ETag
 	Range     *ByteRange // only these bytes (Get)
 	Part      int        // Head: describe this part (from 1) of a multipart object
+	Checksums bool       // Head: tell the checksums that the store keeps, see Object.Checksums
 }
 
 // ByteRange is Length bytes from Offset.
@@ -136,8 +137,22 @@ type Object struct {
 	// have different ETags.
 	OpaqueETag bool
 	// Parts is the number of parts, when a Head with ReadOptions.Part asked and the store told; otherwise 0.
-	Parts      int
+	Parts int
+	// Checksums are those that the store keeps, when ReadOptions.Checksums asked for them; none where it keeps none.
+	Checksums []Checksum
+	// Tags is the number of tags, where the store tells and the caller may read them; otherwise 0.
+	Tags       int
 	Attributes Attributes
+}
+
+// Checksum is a checksum of an object's content as its store keeps it. Two objects of which one store keeps the same checksum,
+// of the same algorithm and form, have the same content.
+//
+// Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+type Checksum struct {
+	Algorithm string `json:"algorithm"` // CRC32, CRC32C, CRC64NVME, SHA1 or SHA256
+	Value     string `json:"value"`     // base64, and with Composite "-" and the number of parts
+	Composite bool   `json:"composite"` // of the checksums of the parts, and not of the whole content
 }
 
 // Attributes is what an object carries beside its body, and what a replica must carry too.
@@ -161,4 +176,24 @@ type HistoryEntry struct {
 	Size         int64
 	DeleteMarker bool
 	Latest       bool
+}
+
+// Listed is an object as a listing gives it.
+type Listed struct {
+	Key          string
+	Size         int64
+	ETag         string // without quotes
+	LastModified time.Time
+}
+
+// ListedVersion is a version of a key as a listing of versions gives it.
+type ListedVersion struct {
+	Key string
+	HistoryEntry
+}
+
+// ListOptions says what to list.
+type ListOptions struct {
+	Prefix string // only keys with this prefix
+	After  string // only keys after this one, in the order that the store lists in
 }

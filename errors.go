@@ -28,6 +28,7 @@ const (
 	KindCorrupted                      // bytes do not match their length or checksum
 	KindCanceled                       // the caller gave up
 	KindHeld                           // a delete that the link's brake holds back
+	KindLocked                         // an object lock (retention or legal hold) forbids it
 )
 
 var kinds = [...]struct {
@@ -50,6 +51,8 @@ var kinds = [...]struct {
 	KindCorrupted:          {"corrupted", true, "the bytes were damaged or cut off on the way; tried again"},
 	KindHeld: {"held", true, "deletes on this link exceeded the configured rate; when they are meant, " +
 		"let them go with: s3mesh link resume SOURCE TARGET"},
+	KindLocked: {"locked", false, "an object lock protects what the target holds: wait until its retention ends or lift the " +
+		"legal hold, then replay the dead letters"},
 	KindCanceled: {"canceled", true, "nothing to do: the work was stopped and is taken up again"},
 }
 
@@ -88,6 +91,17 @@ func (k *Kind) UnmarshalText(text []byte) error {
 
 // Transient reports whether the same request may succeed later without anybody changing anything.
 func (k Kind) Transient() bool { return kinds[k.valid()].transient }
+
+// MayHeal reports whether a task that became a dead letter with this kind may succeed later though neither the object nor the
+// message changed: because a site, a permission or a bucket is mended, or a lock ends. Such letters are replayed by themselves.
+func (k Kind) MayHeal() bool {
+	switch k.valid() {
+	case KindAccessDenied, KindNoSuchBucket, KindLocked:
+		return true
+	default:
+		return k.Transient()
+	}
+}
 
 // Remedy returns the operator's next step.
 func (k Kind) Remedy() string { return kinds[k.valid()].remedy }

@@ -30,6 +30,16 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+func TestMayHeal(t *testing.T) {
+	for kind, heals := range map[s3mesh.Kind]bool{s3mesh.KindAccessDenied: true, s3mesh.KindNoSuchBucket: true,
+		s3mesh.KindLocked: true, s3mesh.KindOther: true, s3mesh.KindCorrupted: true,
+		s3mesh.KindUnstorable: false, s3mesh.KindTooLarge: false, s3mesh.KindInvalid: false, s3mesh.KindUnsupported: false} {
+		if kind.MayHeal() != heals {
+			t.Errorf("%v: not %v", kind, heals)
+		}
+	}
+}
+
 func TestKindOf(t *testing.T) {
 	inner := &s3mesh.Error{Kind: s3mesh.KindThrottled, Err: errors.New("slow down")}
 	for _, tt := range []struct {

@@ -39,6 +39,13 @@ type Event struct {
 	Sequencer string `json:"sequencer,omitempty"`
 	// Principal is who made the request, in the store's own form: an access key ID, or AWS:<role id>:<session>.
 	Principal string `json:"principal,omitempty"`
+
+	// Fresh tells that Target was seen to hold no version of the key, nor a delete marker, so that a conditional write without
+	// a look at it is likely to succeed. Reconcile sets it.
+	Fresh bool `json:"fresh,omitempty"`
+	// Repair tells that the content or the metadata at Target was seen to differ from the same version at Site, so that a version
+	// stamp which says that they are the same is not to be relied on. Verify sets it.
+	Repair bool `json:"repair,omitempty"`
 }
 
 // Lane keeps classes of work apart, so that one class never delays another.

@@ -2,6 +2,8 @@ package s3mesh
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,7 +13,8 @@ import (
 type Queue interface {
 	// Publish makes events durable in the stream of their Site and returns nil only when all of them are on disk. An
 	// event replaces an undelivered one of the same key, lane and Target: pending events of a key coalesce. Events
-	// with a Target reach only that link. Publishing for a site without links is no error and keeps nothing.
+	// with a Target reach only that link. Publishing for a site without links is no error and keeps nothing. A queue that holds
+	// as many events of a site as it may keeps no more of them one by one, but durably that the site is to be compared as a whole.
 	Publish(ctx context.Context, lane Lane, events ...Event) error
 	// Subscribe delivers the events of a link's source, from the oldest unacknowledged one on, at least once each.
 	// Several subscribers, in any process, share the deliveries. At most window deliveries are handed out ahead of their
@@ -39,7 +42,8 @@ type Delivery interface {
 	// Attempt counts the deliveries of this event, from 1.
 	Attempt() int
 	// Ack ends the delivery: the event will not come again on this link. An event of the same key published meanwhile is
-	// a new one and does come.
+	// a new one and does come. It also removes the link's dead letter of the key, where that was there when the event was handed
+	// out: what failed then has succeeded now.
 	Ack(ctx context.Context) error
 	// Retry ends the delivery; the event comes again after the delay, with Attempt one higher, unless a newer event of
 	// its key replaced it.
@@ -55,6 +59,7 @@ type Delivery interface {
 type Backlog struct {
 	Pending     int64 // events not yet handed out, but for those of LaneHeld
 	InFlight    int64 // handed out, not yet acknowledged, but for those of LaneHeld
+	Bulk        int64 // of Pending and InFlight, those of LaneBulk and LaneLarge
 	Held        int64 // all events of LaneHeld
 	DeadLetters int64
 	// Oldest is the time of the oldest event that is pending or in flight; zero when there is none. Held ones do not count:
@@ -68,6 +73,7 @@ type DeadLetter struct {
 	ID       string    `json:"id"`
 	Link     Link      `json:"link"`
 	Event    Event     `json:"event"`
+	Site     string    `json:"site,omitempty"` // the one that failed, where that is known
 	Kind     Kind      `json:"kind"`
 	Cause    string    `json:"cause"`
 	Remedy   string    `json:"remedy"`
@@ -76,12 +82,44 @@ type DeadLetter struct {
 	Last     time.Time `json:"last"`  // the last attempt
 }
 
-// DeadLetters is the store of failed tasks.
+// LetterFilter chooses dead letters. The zero value chooses all.
+type LetterFilter struct {
+	Link   Link      // the zero Link: of every link
+	Prefix string    // of the key
+	Kinds  []Kind    // none: of every kind
+	Site   string    // the one that failed; empty: any
+	Since  time.Time // the last attempt was then or later; zero: whenever
+	Before time.Time // the last attempt was before; zero: whenever
+}
+
+// Matches reports whether the filter chooses a letter.
+func (f LetterFilter) Matches(l DeadLetter) bool {
+	return (f.Link == Link{} || f.Link == l.Link) && strings.HasPrefix(l.Event.Key, f.Prefix) &&
+		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, l.Kind)) && (f.Site == "" || f.Site == l.Site) &&
+		!l.Last.Before(f.Since) && (f.Before.IsZero() || l.Last.Before(f.Before))
+}
+
+// LetterCount is how many dead letters of one kind a link has.
+type LetterCount struct {
+	Link  Link  `json:"link"`
+	Kind  Kind  `json:"kind"`
+	Count int64 `json:"count"`
+}
+
+// DeadLetters is the store of failed tasks. It works in bounded memory, however many there are.
 type DeadLetters interface {
-	// List returns up to limit letters after the one with ID cursor ("" for the start), oldest first, of one link or,
-	// with the zero Link, of all. next is the cursor for the following page, "" at the end.
-	List(ctx context.Context, link Link, cursor string, limit int) (letters []DeadLetter, next string, err error)
-	// Replay publishes a letter's event again, for its link only, and then removes the letter. KindNotFound when it is
-	// gone. Replaying is idempotent: processing reads the current state.
-	Replay(ctx context.Context, id string) error
+	// List returns up to limit letters that filter chooses, after the one with ID cursor ("" for the start), the oldest first.
+	// next is the cursor for the following page, "" at the end. As one call looks at a bounded number of letters, a page may
+	// hold fewer than limit, or none, and yet not be the last.
+	List(ctx context.Context, filter LetterFilter, cursor string, limit int) (letters []DeadLetter, next string, err error)
+	// Get returns one letter. KindNotFound when it is gone.
+	Get(ctx context.Context, id string) (DeadLetter, error)
+	// Count counts the letters that filter chooses, by link and kind, in the order of these. It looks at all of them.
+	Count(ctx context.Context, filter LetterFilter) ([]LetterCount, error)
+	// Replay publishes the events of letters again in LaneBulk, each for its link only, and then removes the letters. It returns
+	// how many there were: those that are gone are no error. Replaying is idempotent: processing reads the current state.
+	Replay(ctx context.Context, ids ...string) (int, error)
+	// Drop removes letters for good, and returns how many there were. What they stand for is not replicated unless the key
+	// changes again, or a reconcile finds it.
+	Drop(ctx context.Context, ids ...string) (int, error)
 }

@@ -21,6 +21,8 @@ type Config struct {
 	Intake      Intake        `json:"intake" config:"required"`
 	Admin       Admin         `json:"admin" config:"required"`
 	Replication Replication   `json:"replication"`
+	Reconcile   Reconcile     `json:"reconcile"`
+	Alerts      Alerts        `json:"alerts,omitzero"`
 
 	warnings []Fault
 }
@@ -41,6 +43,9 @@ type Site struct {
 	DedicatedCredentials bool `json:"dedicated_credentials"`
 	// CAFile is a PEM file of certificate authorities that are trusted beside the system's own.
 	CAFile string `json:"ca_file,omitzero"`
+	// Poll, for a store that sends no notifications, is how often the site is compared with those that it is linked to instead:
+	// 1s to 24h. Zero: not at all.
+	Poll Duration `json:"poll,omitzero"`
 }
 
 // Credentials says where a site's credentials come from: exactly one of its fields, or none for the default chain of the
@@ -129,6 +134,21 @@ type Replication struct {
 	// TombstoneRetention is how long a site remembers which of its delete markers are replicas, and of what: 1h to 87600h
 	// (ten years). It must be longer than any site is ever away.
 	TombstoneRetention Duration `json:"tombstone_retention"`
+}
+
+// Reconcile says when the sites are compared as a whole.
+type Reconcile struct {
+	// Every is how often, give or take a tenth: 1m to 8760h (a year), or zero: only when asked to.
+	Every Duration `json:"every"`
+	// Dir is where it is kept how far a comparison came. Default: "reconcile" in the queue's directory, or with an external
+	// queue a directory of the replica set's name in the user's cache directory.
+	Dir string `json:"dir,omitzero"`
+}
+
+// Alerts says who is told when a link that had no dead letters has one, or the deletes of a link begin to be held.
+type Alerts struct {
+	// Webhook is an http or https URL that takes a POST with a JSON object. As it may hold a secret, it is one.
+	Webhook Secret `json:"webhook,omitzero"`
 }
 
 // Deletes says what becomes of a client's delete at the other sites.

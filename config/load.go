@@ -69,8 +69,12 @@ func defaults() *Config {
 		Intake:      Intake{Listen: "127.0.0.1:9481"},
 		Admin:       Admin{Listen: "127.0.0.1:9480"},
 		Replication: DefaultReplication(),
+		Reconcile:   DefaultReconcile(),
 	}
 }
+
+// DefaultReconcile returns what holds where a file says nothing else.
+func DefaultReconcile() Reconcile { return Reconcile{Every: Duration(24 * time.Hour)} }
 
 // DefaultReplication returns what holds where a file says nothing else.
 func DefaultReplication() Replication {
