@@ -46,7 +46,7 @@ type Bucket struct {
 
 var _ s3mesh.Bucket = (*Bucket)(nil)
 
-// version is immutable once it is in a bucket.
+// version is immutable once it is in a bucket, and so are its tags: others take their place.
 type version struct {
 	id       string
 	etag     string
@@ -54,6 +54,7 @@ type version struct {
 	data     []byte
 	parts    []int64 // sizes, for a multipart object
 	attr     s3mesh.Attributes
+	tags     map[string]string
 	marker   bool
 }
 
@@ -75,6 +76,9 @@ func (b *Bucket) Head(ctx context.Context, key string, opt s3mesh.ReadOptions) (
 		return s3mesh.Object{}, err
 	}
 	object := v.object()
+	if opt.Checksums {
+		object.Checksums = []s3mesh.Checksum{v.checksum()}
+	}
 	if opt.Part > 0 {
 		switch {
 		case len(v.parts) == 0 && opt.Part == 1:
@@ -162,7 +166,7 @@ func (b *Bucket) top(key string) (version, bool) {
 func (v version) object() s3mesh.Object {
 	return s3mesh.Object{
 		Size: int64(len(v.data)), ETag: v.etag, VersionID: v.id, LastModified: v.modified,
-		Attributes: cloneAttributes(v.attr),
+		Tags: len(v.tags), Attributes: cloneAttributes(v.attr),
 	}
 }
 

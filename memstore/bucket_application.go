@@ -30,14 +30,14 @@ type CopySource struct {
 }
 
 // Copy writes what from names as a new version of key, which may be the key it is copied from: to restore an old version,
-// or to change attributes. As on Amazon S3 the copy's ETag is that of a single part. A source that is not there is
-// KindNotFound.
+// or to change attributes. As on Amazon S3 the tags are copied, and the copy's ETag is that of a single part. A source that
+// is not there is KindNotFound.
 func (a Application) Copy(ctx context.Context, key string, from CopySource) (s3mesh.Written, error) {
 	source, err := a.bucket.find(ctx, opCopy, from.Key, s3mesh.ReadOptions{VersionID: from.VersionID})
 	if err != nil {
 		return s3mesh.Written{}, err
 	}
-	v := version{data: source.data, attr: source.attr}
+	v := version{data: source.data, attr: source.attr, tags: source.tags}
 	if from.Attributes != nil {
 		v.attr = *from.Attributes
 	}

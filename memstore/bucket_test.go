@@ -13,7 +13,7 @@ import (
 func TestBucket(t *testing.T) {
 	conformance.TestBucket(t, func(*testing.T) conformance.BucketFixture {
 		bucket := memstore.NewBucket(memstore.BucketConfig{Site: "site"})
-		return conformance.BucketFixture{Bucket: bucket, Client: bucket.Application()}
+		return conformance.BucketFixture{Bucket: bucket, Client: bucket.Application(), PutTags: bucket.Application().PutTags}
 	})
 }
 
@@ -22,7 +22,8 @@ func TestBucketLikeMinIO(t *testing.T) {
 	conformance.TestBucket(t, func(*testing.T) conformance.BucketFixture {
 		bucket := memstore.NewBucket(memstore.BucketConfig{Lacks: s3mesh.Capabilities{ConditionalDelete: true}})
 		return conformance.BucketFixture{
-			Bucket: bucket, Client: bucket.Application(), Gaps: conformance.BucketGaps{DeleteIgnoresIfMatch: true},
+			Bucket: bucket, Client: bucket.Application(), PutTags: bucket.Application().PutTags,
+			Gaps: conformance.BucketGaps{DeleteIgnoresIfMatch: true},
 		}
 	})
 }

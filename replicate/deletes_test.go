@@ -340,11 +340,13 @@ func TestSweep(t *testing.T) {
 		t.Fatalf("%d removed, %v", n, err)
 	}
 	var left []string
-	for key, err := range eu.List(t.Context(), resolve.TombstonePrefix) {
+	for page, err := range eu.List(t.Context(), s3mesh.ListOptions{Prefix: resolve.TombstonePrefix}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		left = append(left, key)
+		for _, listed := range page {
+			left = append(left, listed.Key)
+		}
 	}
 	if !slices.Equal(left, []string{resolve.TombstoneKey("new")}) {
 		t.Errorf("left: %q", left)

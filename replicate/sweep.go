@@ -10,9 +10,9 @@ import (
 	"github.com/s3mesh/s3mesh/resolve"
 )
 
-// KeyLister lists the keys with a prefix under which a bucket holds an object.
+// KeyLister lists the keys under which a bucket holds an object, a page at a time.
 type KeyLister interface {
-	List(ctx context.Context, prefix string) iter.Seq2[string, error]
+	List(ctx context.Context, opt s3mesh.ListOptions) iter.Seq2[[]s3mesh.Listed, error]
 }
 
 // Sweep removes the target's tombstones that were last written longer ago than the retention, every version of them, and
@@ -22,26 +22,38 @@ type KeyLister interface {
 //
 // One that is written meanwhile stays, as versions are removed by their IDs.
 func (r *Replicator) Sweep(ctx context.Context, bucket KeyLister) (removed int, err error) {
-	for key, err := range bucket.List(ctx, resolve.TombstonePrefix) {
+	for page, err := range bucket.List(ctx, s3mesh.ListOptions{Prefix: resolve.TombstonePrefix}) {
 		if err != nil {
 			return removed, err
 		}
-		ids, outlived, err := r.tombstoneVersions(ctx, key)
-		if err != nil {
-			return removed, err
-		}
-		if outlived {
-			removed++
-		} else {
-			ids = ids[min(1, len(ids)):]
-		}
-		for _, id := range slices.Backward(ids) { // the one on top last: readers see all of it, or nothing
-			if _, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: id}); err != nil {
+		for _, listed := range page {
+			outlived, err := r.sweepTombstone(ctx, listed.Key)
+			if err != nil {
 				return removed, err
+			}
+			if outlived {
+				removed++
 			}
 		}
 	}
 	return removed, nil
+}
+
+// sweepTombstone removes every version of a tombstone that outlived the retention, and of others those that were replaced.
+func (r *Replicator) sweepTombstone(ctx context.Context, key string) (outlived bool, err error) {
+	ids, outlived, err := r.tombstoneVersions(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	if !outlived {
+		ids = ids[min(1, len(ids)):]
+	}
+	for _, id := range slices.Backward(ids) { // the one on top last: readers see all of it, or nothing
+		if _, err := r.Bucket.Delete(ctx, key, s3mesh.DeleteOptions{VersionID: id}); err != nil {
+			return false, err
+		}
+	}
+	return outlived, nil
 }
 
 // tombstoneVersions returns the IDs of all versions of a tombstone, the latest first, and whether that is older than the

@@ -117,15 +117,29 @@ func objectFrom(resp *http.Response, asked s3mesh.ReadOptions) (s3mesh.Object, e
 		Attributes: attributesFrom(h),
 	}
 	o.LastModified = writeTime(h.Get("Server"), o.VersionID, modified)
-	if count := h.Get("X-Amz-Mp-Parts-Count"); count != "" {
-		if o.Parts, err = strconv.Atoi(count); err != nil {
-			return s3mesh.Object{}, fmt.Errorf("parts count: %w", err)
-		}
+	if o.Parts, err = countFrom(h, "X-Amz-Mp-Parts-Count"); err != nil {
+		return s3mesh.Object{}, err
+	}
+	if o.Tags, err = countFrom(h, "X-Amz-Tagging-Count"); err != nil {
+		return s3mesh.Object{}, err
 	}
 	if o.Size < 0 {
 		return s3mesh.Object{}, errors.New("the store did not tell the object's size")
 	}
 	return o, nil
+}
+
+// countFrom returns the number in a header, or 0 where there is none.
+func countFrom(h http.Header, name string) (int, error) {
+	text := h.Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	return n, nil
 }
 
 // wholeSize returns the object's size from a Content-Range.

@@ -30,6 +30,9 @@ func (b *Bucket) Head(ctx context.Context, key string, opt s3mesh.ReadOptions) (
 	if opt.Part > 0 {
 		r.query.Set("partNumber", strconv.Itoa(opt.Part))
 	}
+	if opt.Checksums {
+		r.header.Set(checksumMode, "ENABLED")
+	}
 	resp, err := b.client.do(ctx, r)
 	if err != nil {
 		return s3mesh.Object{}, b.explainMissing(ctx, err)
@@ -38,6 +41,9 @@ func (b *Bucket) Head(ctx context.Context, key string, opt s3mesh.ReadOptions) (
 	object, err := objectFrom(resp, opt)
 	if err != nil {
 		return s3mesh.Object{}, b.client.malformed(r, err)
+	}
+	if opt.Checksums && opt.Part == 0 { // those of a part are not those of the object
+		object.Checksums = checksumsFrom(resp.Header)
 	}
 	return object, nil
 }

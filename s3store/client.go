@@ -56,9 +56,7 @@ type request struct {
 }
 
 // namesNoKey reports that the operation is one on the bucket as a whole.
-func (r request) namesNoKey() bool {
-	return r.op == opHeadBucket || r.op == opList || r.op == opVersioning
-}
+func (r request) namesNoKey() bool { return r.onBucket && r.key == "" }
 
 // do sends r and returns the answer when its status is below 300; the caller then closes the body. Everything else is an
 // *s3mesh.Error.

@@ -190,11 +190,8 @@ func (e *responseError) Error() string {
 
 // kind is what the answer to r comes to.
 func (e *responseError) kind(r request) s3mesh.Kind {
-	kind, known := kindByCode[e.Code]
-	if !known {
-		kind = kindByStatus(e.status)
-	}
-	reads := r.op == opHead || r.op == opGet
+	kind := e.saidKind()
+	reads := r.op == opHead || r.op == opGet || r.op == opGetTagging
 	switch {
 	case reads && e.status == http.StatusMethodNotAllowed && e.marker:
 		return s3mesh.KindNotFound // a delete marker, asked for by its version ID
@@ -206,6 +203,17 @@ func (e *responseError) kind(r request) s3mesh.Kind {
 		return s3mesh.KindPreconditionFailed // the key is gone
 	}
 	return kind
+}
+
+// saidKind is what the answer comes to by itself, whatever was asked.
+func (e *responseError) saidKind() s3mesh.Kind {
+	if e.locked() {
+		return s3mesh.KindLocked
+	}
+	if kind, known := kindByCode[e.Code]; known {
+		return kind
+	}
+	return kindByStatus(e.status)
 }
 
 // isFilePath reports whether a store that keeps objects as files can hold key as it is.

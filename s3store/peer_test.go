@@ -1,6 +1,7 @@
 package s3store_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -62,6 +63,7 @@ func TestMinIO(t *testing.T) {
 	t.Run("WrongCredentials", func(t *testing.T) { testWrongCredentials(t, endpoint) })
 	t.Run("Unversioned", func(t *testing.T) { testUnversioned(t, endpoint) })
 	t.Run("VersioningSwitchedOn", func(t *testing.T) { testVersioningSwitchedOn(t, endpoint) })
+	t.Run("Locked", func(t *testing.T) { testLocked(t, endpoint) })
 }
 
 func testConformance(t *testing.T, endpoint peer.Endpoint) {
@@ -73,12 +75,24 @@ func testConformance(t *testing.T, endpoint peer.Endpoint) {
 		return conformance.BucketFixture{
 			Bucket: open(t, cfg),
 			Client: endpoint.Application(name),
+			PutTags: func(ctx context.Context, key string, tags map[string]string) error {
+				return putTags(ctx, endpoint, &s3.PutObjectTaggingInput{Bucket: &name, Key: &key}, tags)
+			},
 			Gaps: conformance.BucketGaps{
 				Unstorable:        append(conformance.FoldedKeys(), conformance.LongSegment()),
-				NoWebsiteRedirect: true, DeleteIgnoresIfMatch: true,
+				NoWebsiteRedirect: true, DeleteIgnoresIfMatch: true, HidesNested: true,
 			},
 		}
 	})
+}
+
+func putTags(ctx context.Context, endpoint peer.Endpoint, in *s3.PutObjectTaggingInput, tags map[string]string) error {
+	in.Tagging = &types.Tagging{}
+	for name, value := range tags {
+		in.Tagging.TagSet = append(in.Tagging.TagSet, types.Tag{Key: &name, Value: &value})
+	}
+	_, err := endpoint.S3().PutObjectTagging(ctx, in)
+	return err
 }
 
 // testRequests checks what each operation costs.
@@ -159,9 +173,9 @@ func everyOperation(t *testing.T, bucket *s3store.Bucket, want s3mesh.Kind) {
 	for _, err = range bucket.History(t.Context(), "key") {
 		check("History", err)
 	}
-	for _, err = range bucket.List(t.Context(), "") {
-		check("List", err)
-	}
+	everyPage(t, bucket, check)
+	_, err = bucket.Tags(t.Context(), "key", "")
+	check("Tags", err)
 	_, err = bucket.Delete(t.Context(), "key", s3mesh.DeleteOptions{Condition: s3mesh.IfMatch("etag")})
 	check("Delete", err)
 	_, err = bucket.Delete(t.Context(), "key", s3mesh.DeleteOptions{VersionID: "00000000-0000-4000-8000-000000000000"})

@@ -72,18 +72,18 @@ func (b *Bucket) absence(ctx context.Context, r request) (s3mesh.Condition, erro
 // not on top is listed with the time it was replaced at, to the second for objects and finer for markers. Of versions that
 // were replaced within one second the IDs are in order; what was written before versioning was on has no such ID and comes
 // last.
-func sortVersitygw(entries []listedVersion) {
-	id := func(v listedVersion) string { return strings.TrimSuffix(v.VersionID, nullVersion) }
-	slices.SortStableFunc(entries, func(a, b listedVersion) int {
+func sortVersitygw(entries []entry) {
+	id := func(e entry) string { return strings.TrimSuffix(e.id, nullVersion) }
+	slices.SortStableFunc(entries, func(a, b entry) int {
 		switch {
-		case a.Key != b.Key:
-			return strings.Compare(a.Key, b.Key)
-		case a.Latest:
+		case a.key != b.key:
+			return strings.Compare(a.key, b.key)
+		case a.latest:
 			return -1
-		case b.Latest:
+		case b.latest:
 			return 1
 		}
-		replaced := wholeSeconds(b.LastModified).Compare(wholeSeconds(a.LastModified))
+		replaced := wholeSeconds(b.modified).Compare(wholeSeconds(a.modified))
 		return cmp.Or(replaced, strings.Compare(id(b), id(a)))
 	})
 }

@@ -12,7 +12,9 @@ type BucketFixture struct {
 	Bucket s3mesh.Bucket
 	// Client acts as an application that knows nothing of s3mesh.
 	Client BucketClient
-	Gaps   BucketGaps
+	// PutTags replaces the tags of an object, as an application does.
+	PutTags func(ctx context.Context, key string, tags map[string]string) error
+	Gaps    BucketGaps
 }
 
 // BucketClient is what an application does to a bucket, without conditions.
@@ -32,6 +34,8 @@ type BucketGaps struct {
 	NoWebsiteRedirect bool
 	// NoNesting tells that "a/b" is KindUnstorable while there is an object "a", and "a" while there is "a/b".
 	NoNesting bool
+	// HidesNested tells that a listing leaves out "a/b" while there is an object "a".
+	HidesNested bool
 	// IfMatchUnderMarker tells that IfMatch holds for the ETag of an object that a delete marker hides.
 	IfMatchUnderMarker bool
 	// DeleteIgnoresIfMatch tells that a delete happens whatever its condition, and that where a delete marker is on top
@@ -44,6 +48,7 @@ func TestBucket(t *testing.T, open func(t *testing.T) BucketFixture) {
 	t.Helper()
 	groups := []map[string]func(bucketCase){
 		readTests(), writeTests(), conditionTests(), historyTests(), uploadTests(), keyTests(), deleteTests(),
+		listTests(), versionTests(), contentTests(),
 	}
 	for _, group := range groups {
 		for name, test := range group {

@@ -2,9 +2,7 @@ package conformance
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -24,23 +22,7 @@ func deleteTests() map[string]func(bucketCase) {
 		"RemoveVersion":          bucketRemoveVersion,
 		"RemoveVersionTwice":     bucketRemoveVersionTwice,
 		"RaceDeleteAndOverwrite": bucketRaceDeleteAndOverwrite,
-		"List":                   bucketList,
-		"ListStops":              bucketListStops,
 	}
-}
-
-// keyLister is what the buckets of this project can do beyond the contract.
-type keyLister interface {
-	List(ctx context.Context, prefix string) iter.Seq2[string, error]
-}
-
-func lister(c bucketCase) keyLister {
-	c.t.Helper()
-	lister, ok := c.Bucket.(keyLister)
-	if !ok {
-		c.t.Fatalf("%T lists no keys", c.Bucket)
-	}
-	return lister
 }
 
 func bucketDeleteOptions(c bucketCase) {
@@ -211,71 +193,6 @@ func bucketRaceDeleteAndOverwrite(c bucketCase) {
 			t.Errorf("what was written is gone: %v", err)
 		}
 	}
-}
-
-func bucketList(c bucketCase) {
-	t, f := c.t, c.BucketFixture
-	for _, key := range []string{"p/b", "p/a c+d%&é", "p-other", "p/deleted", "p/a/1", "q"} {
-		clientPut(t, f, key, key)
-		clientPut(t, f, key, "again")
-	}
-	clientDelete(t, f, "p/deleted")
-	want := []string{"p/a c+d%&é", "p/a/1", "p/b"}
-	if got := list(c, "p/"); !slices.Equal(got, want) {
-		t.Errorf("listed %q, want %q", got, want)
-	}
-	if got := list(c, ""); len(got) != 5 || !slices.IsSorted(got) {
-		t.Errorf("listed %q, want all five keys in order", got)
-	}
-	if got := list(c, "none/"); len(got) != 0 {
-		t.Errorf("listed %q, want nothing", got)
-	}
-}
-
-func bucketListStops(c bucketCase) {
-	t, f := c.t, c.BucketFixture
-	keys := 1001 // one more than fit on a page
-	if testing.Short() {
-		keys = 2
-	}
-	for i := range keys {
-		clientPut(t, f, fmt.Sprintf("%04d", i), "")
-	}
-	if got := list(c, ""); len(got) != keys || !slices.IsSorted(got) {
-		t.Errorf("listed %d keys, want %d in order", len(got), keys)
-	}
-	for key, err := range lister(c).List(t.Context(), "") {
-		if err != nil || key != "0000" {
-			t.Fatalf("%q, %v; want the first key", key, err)
-		}
-		break
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	var last error
-	for key, err := range lister(c).List(ended, "") {
-		if last != nil || key != "" {
-			t.Fatalf("%q, %v after the error %v", key, err, last)
-		}
-		last = err
-	}
-	if _, typed := errors.AsType[*s3mesh.Error](last); !typed {
-		t.Errorf("%v, want an *s3mesh.Error", last)
-	}
-	wantKind(t, last, s3mesh.KindCanceled)
-}
-
-func list(c bucketCase, prefix string) []string {
-	t := c.t
-	t.Helper()
-	var keys []string
-	for key, err := range lister(c).List(t.Context(), prefix) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, key)
-	}
-	return keys
 }
 
 func ifMatch(w s3mesh.Written) s3mesh.DeleteOptions {
