@@ -39,7 +39,7 @@ type laneID struct {
 
 // NewQueue returns an empty queue with a consumer for every link of set.
 func NewQueue(set s3mesh.ReplicaSet) *Queue {
-	q := &Queue{AckWait: defaultAckWait, set: set, lanes: map[laneID]*lane{}}
+	q := &Queue{AckWait: defaultAckWait, set: set, lanes: map[laneID]*lane{}, letters: newLetterBox()}
 	for _, link := range set.Links {
 		for _, name := range s3mesh.Lanes() {
 			q.lanes[laneID{link, name}] = newLane(q)
@@ -65,14 +65,19 @@ func (q *Queue) Publish(ctx context.Context, lane s3mesh.Lane, events ...s3mesh.
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, e := range events {
-		q.last++
-		for _, link := range q.set.From(e.Site) {
-			if e.Target == "" || e.Target == link.Target {
-				q.lanes[laneID{link, lane}].put(&entry{event: e, sequence: q.last, published: time.Now()})
-			}
-		}
+		q.put(lane, e)
 	}
 	return nil
+}
+
+// put adds an event to the lane of every link that it is for. The caller holds mu.
+func (q *Queue) put(lane s3mesh.Lane, e s3mesh.Event) {
+	q.last++
+	for _, link := range q.set.From(e.Site) {
+		if e.Target == "" || e.Target == link.Target {
+			q.lanes[laneID{link, lane}].put(&entry{event: e, sequence: q.last, published: time.Now()})
+		}
+	}
 }
 
 func (q *Queue) check(e s3mesh.Event) error {
@@ -113,7 +118,7 @@ func (q *Queue) Backlog(ctx context.Context, link s3mesh.Link) (s3mesh.Backlog, 
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	b := s3mesh.Backlog{DeadLetters: q.letters.count(link)}
+	b := s3mesh.Backlog{DeadLetters: q.letters.counts[link]}
 	for _, name := range s3mesh.Lanes() {
 		l := q.lanes[laneID{link, name}]
 		if name == s3mesh.LaneHeld {
@@ -122,6 +127,9 @@ func (q *Queue) Backlog(ctx context.Context, link s3mesh.Link) (s3mesh.Backlog, 
 		}
 		b.Pending += int64(l.due.Len())
 		b.InFlight += int64(len(l.entries) - l.due.Len())
+		if name == s3mesh.LaneBulk || name == s3mesh.LaneLarge {
+			b.Bulk += int64(len(l.entries))
+		}
 		for _, e := range l.entries {
 			if at := e.time(); b.Oldest.IsZero() || at.Before(b.Oldest) {
 				b.Oldest = at

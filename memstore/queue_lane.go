@@ -127,6 +127,6 @@ func (l *lane) dispatch() {
 		e.attempts++
 		l.dueAfter(e, l.q.AckWait)
 		w.sub.held++
-		w.delivery <- &delivery{sub: w.sub, entry: e, attempt: e.attempts}
+		w.delivery <- &delivery{sub: w.sub, entry: e, attempt: e.attempts, newest: l.q.letters.last}
 	}
 }

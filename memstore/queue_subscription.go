@@ -91,6 +91,7 @@ type delivery struct {
 	sub     *subscription
 	entry   *entry
 	attempt int
+	newest  uint64 // of the dead letters when this was handed out
 	ended   bool
 }
 
@@ -100,9 +101,13 @@ func (d *delivery) Event() s3mesh.Event { return d.entry.event }
 // Attempt implements s3mesh.Delivery.
 func (d *delivery) Attempt() int { return d.attempt }
 
-// Ack implements s3mesh.Delivery.
+// Ack implements s3mesh.Delivery. The link's dead letter of the key goes too, if it was buried before this delivery.
 func (d *delivery) Ack(ctx context.Context) error {
-	return d.end(ctx, "Ack", func(l *lane) { l.remove(d.entry) })
+	return d.end(ctx, "Ack", func(l *lane) {
+		e := d.entry.event
+		l.q.letters.supersede(letterKey{d.sub.link, e.Key}, d.newest, e.Repair)
+		l.remove(d.entry)
+	})
 }
 
 // Retry implements s3mesh.Delivery.
@@ -117,6 +122,7 @@ func (d *delivery) Retry(ctx context.Context, after time.Duration) error {
 // Bury implements s3mesh.Delivery.
 func (d *delivery) Bury(ctx context.Context, letter s3mesh.DeadLetter) error {
 	letter.Link, letter.Event = d.sub.link, d.entry.event
+	letter.Event.Fresh = false // it says what was seen at the target before
 	return d.end(ctx, "Bury", func(l *lane) {
 		l.q.letters.keep(letter)
 		l.remove(d.entry)

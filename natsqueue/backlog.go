@@ -42,6 +42,9 @@ func (q *Queue) backlog(ctx context.Context, link s3mesh.Link) (s3mesh.Backlog, 
 		}
 		b.Pending += int64(info.NumPending)
 		b.InFlight += int64(info.NumAckPending)
+		if lane == s3mesh.LaneBulk || lane == s3mesh.LaneLarge {
+			b.Bulk += int64(info.NumPending) + int64(info.NumAckPending)
+		}
 		if info.NumPending+uint64(info.NumAckPending) == 0 {
 			continue
 		}
@@ -49,12 +52,8 @@ func (q *Queue) backlog(ctx context.Context, link s3mesh.Link) (s3mesh.Backlog, 
 			return b, err
 		}
 	}
-	letters, err := q.js.Consumer(ctx, q.names.stream(deadLetters), counter(link))
-	if err != nil {
-		return b, err
-	}
-	b.DeadLetters = int64(letters.CachedInfo().NumPending)
-	return b, nil
+	b.DeadLetters, err = q.countLetters(ctx, link)
+	return b, err
 }
 
 // oldest lowers t to the time of the first event that the consumer has not acknowledged: everything up to its ack floor

@@ -24,7 +24,7 @@ func encodeEvent(e s3mesh.Event) ([]byte, error) {
 
 func decodeEvent(data []byte) (s3mesh.Event, error) {
 	var e envelope
-	if err := decode(data, &e); err != nil {
+	if err := decode(data, &e, &e.Version); err != nil {
 		return s3mesh.Event{}, fmt.Errorf("stored event: %w", err)
 	}
 	return e.Event, nil
@@ -40,24 +40,28 @@ type letterEnvelope struct {
 
 func decodeLetter(data []byte) (letterEnvelope, error) {
 	var l letterEnvelope
-	if err := decode(data, &l); err != nil {
+	if err := decode(data, &l, &l.Version); err != nil {
 		return letterEnvelope{}, fmt.Errorf("stored dead letter: %w", err)
 	}
 	return l, nil
 }
 
-// decode reads JSON into v. The version is read alone first: a later format may not even fit v.
-func decode(data []byte, v any) error {
-	var probe struct {
-		Version int `json:"v"`
+// decode reads JSON into v, with its version. A later format may not even fit v: then its version is read alone.
+func decode(data []byte, v any, version *int) error {
+	err := json.Unmarshal(data, v)
+	if err != nil {
+		var probe struct {
+			Version int `json:"v"`
+		}
+		if json.Unmarshal(data, &probe) != nil {
+			return err
+		}
+		*version = probe.Version
 	}
-	if err := json.Unmarshal(data, &probe); err != nil {
-		return err
+	if *version != formatVersion {
+		return fmt.Errorf("format %d, of which this program knows only %d", *version, formatVersion)
 	}
-	if probe.Version != formatVersion {
-		return fmt.Errorf("format %d, of which this program knows only %d", probe.Version, formatVersion)
-	}
-	return json.Unmarshal(data, v)
+	return err
 }
 
 // eventTime is the event's own time, or that of its publication.

@@ -12,7 +12,11 @@ import (
 	"github.com/s3mesh/s3mesh"
 )
 
-const defaultAckWait = 30 * time.Second
+const (
+	defaultAckWait        = 30 * time.Second
+	defaultMaxBacklog     = 1_000_000
+	defaultMaxDeadLetters = 1_000_000
+)
 
 // Config says where the streams are and which of them this process looks after.
 type Config struct {
@@ -31,6 +35,12 @@ type Config struct {
 	Replicas int
 	// AckWait is how long a delivery may stay unacknowledged before it is delivered again. 30 s by default.
 	AckWait time.Duration
+	// MaxBacklog is about how many events a site's stream may hold, of all links and lanes together: 1,000,000 by default, which
+	// takes some 350 MB of memory. Beyond it, events are not kept, and the site is marked dirty instead: see [Queue.Dirty].
+	MaxBacklog int64
+	// MaxDeadLetters is about how many dead letters all links together may have: 1,000,000 by default. Beyond it, none is kept,
+	// and the source of its link is marked dirty instead.
+	MaxDeadLetters int64
 	// Log takes the embedded server's warnings and the connection's changes of state. slog.Default() when nil.
 	Log *slog.Logger
 }
@@ -47,6 +57,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.AckWait == 0 {
 		c.AckWait = defaultAckWait
+	}
+	if c.MaxBacklog == 0 {
+		c.MaxBacklog = defaultMaxBacklog
+	}
+	if c.MaxDeadLetters == 0 {
+		c.MaxDeadLetters = defaultMaxDeadLetters
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -78,6 +94,8 @@ func (c Config) validate() error {
 	fault(!slices.Contains([]int{1, 3, 5}, c.Replicas), "replicas %d: use 1, 3 or 5", c.Replicas)
 	fault(c.Replicas > 1 && c.Dir != "", "replicas %d: the embedded server keeps one", c.Replicas)
 	fault(c.AckWait < 0, "acknowledgement time-out %v is negative", c.AckWait)
+	fault(c.MaxBacklog < 0, "largest backlog %d is negative", c.MaxBacklog)
+	fault(c.MaxDeadLetters < 0, "largest number of dead letters %d is negative", c.MaxDeadLetters)
 	return errors.Join(faults...)
 }
 

@@ -36,6 +36,7 @@ type delivery struct {
 	message *nats.Msg
 	event   s3mesh.Event
 	attempt int
+	newest  uint64 // of the dead letters when this was handed out
 	ended   atomic.Bool
 }
 
@@ -56,13 +57,29 @@ func (d *delivery) Event() s3mesh.Event { return d.event }
 // Attempt implements s3mesh.Delivery. A delivery that a subscription handed back unseen when it was closed counts too.
 func (d *delivery) Attempt() int { return d.attempt }
 
-// Ack implements s3mesh.Delivery. It is not confirmed: when it is lost with the connection, the event comes again.
-func (d *delivery) Ack(context.Context) error {
+// Ack implements s3mesh.Delivery. It is not confirmed: when it is lost with the connection, the event comes again. The link's
+// dead letter of the key goes first, if it was buried before this delivery; of one that another process buried less than a
+// second before, that may not be known, and it stays.
+func (d *delivery) Ack(ctx context.Context) error {
 	defer d.end()
+	d.supersede(ctx)
 	if err := d.sub.q.conn.Publish(d.message.Reply, acknowledge); err != nil {
 		return &s3mesh.Error{Kind: kindOf(err), Op: "Ack", Site: d.sub.link.Source, Key: d.event.Key, Err: err}
 	}
 	return nil
+}
+
+// supersede removes the dead letter that the end of this task makes out of date. When that fails the letter merely stays.
+func (d *delivery) supersede(ctx context.Context) {
+	q, link := d.sub.q, d.sub.link
+	if !q.letters.has(link) {
+		return
+	}
+	subject := q.names.letter(link, lastToken(d.message.Subject))
+	if err := (letters{q}).supersede(ctx, subject, d.newest, d.event.Repair); err != nil {
+		q.cfg.Log.Warn("a dead letter that is out of date could not be removed; drop it",
+			"link", link, "key", d.event.Key, "error", err)
+	}
 }
 
 // Retry implements s3mesh.Delivery.
@@ -77,6 +94,7 @@ func (d *delivery) Extend(ctx context.Context) error { return d.tell(ctx, "Exten
 // Bury implements s3mesh.Delivery.
 func (d *delivery) Bury(ctx context.Context, letter s3mesh.DeadLetter) error {
 	letter.Event = d.event
+	letter.Event.Fresh = false // it says what was seen at the target before
 	return d.bury(ctx, letterEnvelope{Letter: letter})
 }
 

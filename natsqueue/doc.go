@@ -9,8 +9,17 @@
 //	consumer  <target>_<lane>           filters  <set>.<site>.<lane>._.*, <set>.<site>.<lane>.<target>.*
 //	stream    <set>_DLQ                 subjects <set>.DLQ.<source>.<target>.<key hash>
 //	consumer  <source>_<target>         counts the dead letters of a link; nothing is ever pulled from it
+//	stream    <set>_DIRTY               subjects <set>.DIRTY.<site>
 //
-// Dead letters of all links share one stream, because then its sequence is their order.
+// Dead letters of all links share one stream, because then its sequence is their order. They are read with direct requests for
+// single sequences, many under way at a time.
+//
+// # Limits
+//
+// Neither events nor dead letters grow without bound. A site's stream holds about Config.MaxBacklog events, and all links
+// together have about Config.MaxDeadLetters letters. What comes beyond is not kept; instead, the site gets a mark in the stream
+// <set>_DIRTY, as durable as the event would have been, and a reconcile from it has to find what changed: see [Queue.Dirty]. How
+// much there is, the server is asked once a second.
 //
 // A message that no consumer is interested in is dropped by the server. That is why the owner of a site (Config.Own)
 // creates the consumers of all its links before Open returns, and why consumers of links that no longer exist are deleted:

@@ -270,7 +270,7 @@ func TestUnreadableEvent(t *testing.T) {
 		t.Fatalf("delivered %q", d.Event().Key)
 	}
 	ack(t, d)
-	page, _, err := q.DeadLetters().List(t.Context(), pairAB, "", 10)
+	page, _, err := q.DeadLetters().List(t.Context(), s3mesh.LetterFilter{Link: pairAB}, "", 10)
 	if err != nil || len(page) != 3 {
 		t.Fatalf("letters %+v, %v; want 3", page, err)
 	}
@@ -279,7 +279,7 @@ func TestUnreadableEvent(t *testing.T) {
 			t.Errorf("letter %+v, want kind invalid with its cause", l)
 		}
 	}
-	if err := q.DeadLetters().Replay(t.Context(), page[0].ID); s3mesh.KindOf(err) != s3mesh.KindInvalid {
+	if n, err := q.DeadLetters().Replay(t.Context(), page[0].ID); n != 0 || s3mesh.KindOf(err) != s3mesh.KindInvalid {
 		t.Errorf("Replay of an unreadable event: %v, want invalid", err)
 	}
 	stream, err := js.Stream(t.Context(), "pair_DLQ")

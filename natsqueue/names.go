@@ -14,6 +14,9 @@ const everyLink = "_"
 // deadLetters stands in names and subjects where a site would. No site can be called so: site names are lower case.
 const deadLetters = "DLQ"
 
+// dirtySites stands there for the marks of sites.
+const dirtySites = "DIRTY"
+
 // subjects builds the names of one replica set. All parts are [a-z0-9-], so none can hold a separator or a wildcard.
 type subjects struct{ set string }
 
@@ -47,6 +50,12 @@ func (s subjects) letter(link s3mesh.Link, hash string) string {
 	}
 	return strings.Join([]string{s.set, deadLetters, link.Source, link.Target, hash}, ".")
 }
+
+// mark returns the subject of the mark that a site is dirty.
+func (s subjects) mark(site string) string { return s.set + "." + dirtySites + "." + site }
+
+// get returns the subject of requests for single messages of a stream.
+func (s subjects) get(site string) string { return "$JS.API.DIRECT.GET." + s.stream(site) }
 
 // consumer returns the name of a link's durable consumer for a lane, on the source's stream.
 func consumer(target string, lane s3mesh.Lane) string { return target + "_" + string(lane) }

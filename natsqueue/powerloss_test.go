@@ -25,18 +25,21 @@ func TestPowerLoss(t *testing.T) {
 		consumers bool
 		// torn adds to the messages that were rolled back what a torn write may leave.
 		torn []byte
+		// whole keeps everything: as when the process alone was killed.
+		whole bool
 	}{
-		{"restarted", true, false, nil},
-		{"restarted, consumers ahead", true, true, nil},
-		{"restarted, torn", true, true, make([]byte, 5000)},
-		{"restarted, garbage", true, true, []byte(strings.Repeat("garbage ", 999))},
-		{"disk lost and found", false, true, nil},
+		{"restarted", true, false, nil, false},
+		{"restarted, consumers ahead", true, true, nil, false},
+		{"restarted, torn", true, true, make([]byte, 5000), false},
+		{"restarted, garbage", true, true, []byte(strings.Repeat("garbage ", 999)), false},
+		{"disk lost and found", false, true, nil, false},
+		{"killed", false, false, nil, true},
 	} {
-		t.Run(test.name, func(t *testing.T) { powerLoss(t, test.boot, test.consumers, test.torn) })
+		t.Run(test.name, func(t *testing.T) { powerLoss(t, test.boot, test.consumers, test.whole, test.torn) })
 	}
 }
 
-func powerLoss(t *testing.T, boot, consumers bool, torn []byte) {
+func powerLoss(t *testing.T, boot, consumers, whole bool, torn []byte) {
 	t.Helper()
 	was, now := t.TempDir(), t.TempDir()
 	q, err := natsqueue.Open(t.Context(), natsqueue.Config{Set: pairSet, Dir: was, AckWait: time.Second, Log: quiet})
@@ -57,7 +60,7 @@ func powerLoss(t *testing.T, boot, consumers bool, torn []byte) {
 	sub := subscribe(t, q, pairAB)
 	for i := range 30 { // so that the consumer is far ahead of the stream when that is rolled back
 		d := next(t, sub)
-		if i < 2 {
+		if i < 4 {
 			if err := d.Bury(t.Context(), s3mesh.DeadLetter{Kind: s3mesh.KindTooLarge, Cause: fmt.Sprint("letter ", i)}); err != nil {
 				t.Fatal(err)
 			}
@@ -65,16 +68,24 @@ func powerLoss(t *testing.T, boot, consumers bool, torn []byte) {
 		}
 		ack(t, d)
 	}
-	replayed, _, err := q.DeadLetters().List(t.Context(), pairAB, "", 10)
-	if err != nil || len(replayed) != 2 {
+	replayed, _, err := q.DeadLetters().List(t.Context(), s3mesh.LetterFilter{Link: pairAB}, "", 10)
+	if err != nil || len(replayed) != 4 {
 		t.Fatalf("letters %v, %v", replayed, err)
 	}
-	if err := q.DeadLetters().Replay(t.Context(), replayed[0].ID); err != nil {
-		t.Fatal(err)
+	if n, err := q.DeadLetters().Replay(t.Context(), replayed[0].ID); err != nil || n != 1 {
+		t.Fatal(n, err)
 	}
+	if n, err := q.DeadLetters().Drop(t.Context(), replayed[2].ID); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	succeed(t, q, replayed[3].Event.Key)
+	wantLetter(t, q)
 	put(60, 100)
 	copyTree(t, filepath.Join(was, "journal"), filepath.Join(now, "journal"), nil)
 	closeQueue(t, q)
+	if whole {
+		copyTree(t, filepath.Join(was, "jetstream"), filepath.Join(now, "jetstream"), nil)
+	}
 	if consumers {
 		copyTree(t, filepath.Join(was, "jetstream"), filepath.Join(now, "jetstream"), func(name string) bool { return name == "o.dat" })
 	}
@@ -92,6 +103,7 @@ func powerLoss(t *testing.T, boot, consumers bool, torn []byte) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeQueue(t, after) })
+	wantLetter(t, after) // before its event comes once more, and succeeds
 	if lost := collect(t, after, s3mesh.Link{Source: "a", Target: "c"}, want); len(lost) > 0 {
 		t.Errorf("%d of %d events were lost to the link that had seen none, such as %q", len(lost), len(want), first(lost))
 	}
@@ -102,9 +114,30 @@ func powerLoss(t *testing.T, boot, consumers bool, torn []byte) {
 	if lost := collect(t, after, pairAB, pending); len(lost) > 0 {
 		t.Errorf("%d of %d events were lost to the link that had seen others, such as %q", len(lost), len(pending), first(lost))
 	}
-	left, _, err := after.DeadLetters().List(t.Context(), pairAB, "", 10)
+}
+
+// wantLetter expects a single letter, that of number 1.
+func wantLetter(t *testing.T, q *natsqueue.Queue) {
+	t.Helper()
+	left, _, err := q.DeadLetters().List(t.Context(), s3mesh.LetterFilter{}, "", 10)
 	if err != nil || len(left) != 1 || left[0].Cause != "letter 1" {
-		t.Errorf("letters %v, %v; want the one that was not replayed", left, err)
+		t.Errorf("letters %v, %v; want the one that was neither replayed nor dropped nor superseded", left, err)
+	}
+}
+
+// succeed has a task of the key end well, in a lane of its own.
+func succeed(t *testing.T, q *natsqueue.Queue, key string) {
+	t.Helper()
+	if err := q.Publish(t.Context(), s3mesh.LaneLarge, s3mesh.Event{Site: "a", Target: "b", Key: key}); err != nil {
+		t.Fatal(err)
+	}
+	sub, err := q.Subscribe(t.Context(), pairAB, s3mesh.LaneLarge, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack(t, next(t, sub))
+	if err := sub.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -24,6 +24,9 @@ const (
 // KindInvalid, one too large for the server KindTooLarge; then nothing is published. A server that cannot be reached is
 // KindUnreachable at once, and one that does not answer within ctx, or 10 s, is too. After an error other than these two
 // kinds, some of the events may have been published.
+//
+// An event of a site whose backlog is full (Config.MaxBacklog) is not stored: the site is marked dirty instead, durably, which
+// is no error. See [Queue.Dirty].
 func (q *Queue) Publish(ctx context.Context, lane s3mesh.Lane, events ...s3mesh.Event) error {
 	if err := checkLane(lane); err != nil {
 		return invalid("Publish", "", err)
@@ -45,7 +48,7 @@ func (q *Queue) Publish(ctx context.Context, lane s3mesh.Lane, events ...s3mesh.
 	}
 	for len(messages) > 0 {
 		n := fitting(messages)
-		if err := q.keep(ctx, messages[:n]); err != nil {
+		if _, err := q.keep(ctx, q.admit(messages[:n])); err != nil {
 			return failed("Publish", q.names.site(messages[0].Subject), err)
 		}
 		messages = messages[n:]
@@ -64,9 +67,9 @@ func fitting(messages []*nats.Msg) int {
 	return len(messages)
 }
 
-// keep returns nil once the messages are durable and in their streams: with the embedded server, the journal makes them
-// durable, and the server does not sync them.
-func (q *Queue) keep(ctx context.Context, messages []*nats.Msg) error {
+// keep returns without error once the messages are durable and in their streams, with the sequence of the last: with the
+// embedded server, the journal makes them durable, and the server does not sync them.
+func (q *Queue) keep(ctx context.Context, messages []*nats.Msg) (uint64, error) {
 	if q.embedded != nil {
 		var records []byte
 		for _, m := range messages {
@@ -74,35 +77,36 @@ func (q *Queue) keep(ctx context.Context, messages []*nats.Msg) error {
 		}
 		kept, err := q.embedded.journal.append(records)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		defer q.embedded.journal.release(kept)
 	}
 	return q.send(ctx, messages)
 }
 
-// send publishes to JetStream, and waits for all answers.
-func (q *Queue) send(ctx context.Context, messages []*nats.Msg) error {
+// send publishes to JetStream, and waits for all answers. It returns the sequence of the last message.
+func (q *Queue) send(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	futures := make([]jetstream.PubAckFuture, 0, len(messages))
 	for _, m := range messages {
 		future, err := q.js.PublishMsgAsync(m, jetstream.WithStallWait(requestTimeout))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		futures = append(futures, future)
 	}
 	for _, future := range futures {
 		select {
-		case <-future.Ok():
+		case answer := <-future.Ok():
+			last = answer.Sequence
 		case err := <-future.Err():
-			return err
+			return 0, err
 		case <-ctx.Done():
-			return ctx.Err()
+			return 0, ctx.Err()
 		}
 	}
-	return nil
+	return last, nil
 }
 
 // message checks and encodes an event.

@@ -25,6 +25,11 @@ type Queue struct {
 	conn     *nats.Conn
 	js       jetstream.JetStream
 
+	backlogs map[string]*gauge // by site
+	letters  letterGauge
+	stop     chan struct{} // closed by Close
+	watched  chan struct{} // closed once nothing is measured any more; nil until it is
+
 	mu     sync.Mutex
 	closed bool
 	subs   map[*subscription]struct{}
@@ -43,11 +48,23 @@ func Open(ctx context.Context, cfg Config) (*Queue, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, invalid("Open", "", err)
 	}
-	q := &Queue{cfg: cfg, names: subjects{cfg.Set.Name}, subs: map[*subscription]struct{}{}}
+	q := newQueue(cfg)
 	if err := q.open(ctx); err != nil {
 		return nil, errors.Join(failed("Open", "", err), q.shutdown(context.WithoutCancel(ctx)))
 	}
 	return q, nil
+}
+
+func newQueue(cfg Config) *Queue {
+	q := &Queue{
+		cfg: cfg, names: subjects{cfg.Set.Name}, subs: map[*subscription]struct{}{}, stop: make(chan struct{}),
+		backlogs: map[string]*gauge{},
+		letters:  letterGauge{gauge: gauge{limit: cfg.MaxDeadLetters}, links: map[s3mesh.Link]int64{}},
+	}
+	for _, site := range cfg.Set.Sites {
+		q.backlogs[site.Name] = &gauge{limit: cfg.MaxBacklog}
+	}
+	return q
 }
 
 func (q *Queue) open(ctx context.Context) (err error) {
@@ -67,13 +84,18 @@ func (q *Queue) open(ctx context.Context) (err error) {
 	if err := q.createStreams(ctx); err != nil {
 		return err
 	}
-	if q.embedded == nil {
-		return nil
+	if q.embedded != nil {
+		if err := q.recover(ctx); err != nil {
+			return fmt.Errorf("recovery of the event journal: %w", err)
+		}
+		if err := q.embedded.recovered(); err != nil {
+			return err
+		}
 	}
-	if err := q.recover(ctx); err != nil {
-		return fmt.Errorf("recovery of the event journal: %w", err)
-	}
-	return q.embedded.recovered()
+	q.measure(ctx, func(*gauge) bool { return true })
+	q.watched = make(chan struct{})
+	go q.watch()
+	return nil
 }
 
 // Close lets publishes under way finish, hands back deliveries that no caller has taken, and disconnects; an embedded
@@ -87,6 +109,7 @@ func (q *Queue) Close(ctx context.Context) error {
 	}
 	q.closed = true
 	q.mu.Unlock()
+	close(q.stop)
 
 	var errs []error
 	for _, s := range q.subscriptions() {
@@ -106,6 +129,9 @@ func (q *Queue) Close(ctx context.Context) error {
 func (q *Queue) shutdown(ctx context.Context) error {
 	if q.conn != nil {
 		q.conn.Close()
+	}
+	if q.watched != nil {
+		<-q.watched
 	}
 	if q.embedded != nil {
 		return q.embedded.stop(ctx)
@@ -157,6 +183,12 @@ func (q *Queue) subscriptions() []*subscription {
 		all = append(all, s)
 	}
 	return all
+}
+
+func (q *Queue) subscribed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.subs) > 0
 }
 
 func (q *Queue) forget(s *subscription) {

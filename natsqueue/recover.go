@@ -18,6 +18,7 @@ type recovery struct {
 	bytes   int
 	events  int
 	letters int
+	marks   int
 	foreign map[string]int // events by sites that this process does not own
 }
 
@@ -36,7 +37,8 @@ func (q *Queue) recover(ctx context.Context) error {
 	for site, n := range r.foreign {
 		q.cfg.Log.Warn("dropping the events of a site that is no longer here", "site", site, "events", n)
 	}
-	q.cfg.Log.Info("recovered the event journal", "events", r.events, "dead_letters", r.letters, "power_lost", left.powerLost)
+	q.cfg.Log.Info("recovered the event journal", "events", r.events, "dead_letters", r.letters, "marks", r.marks,
+		"power_lost", left.powerLost)
 	return nil
 }
 
@@ -44,7 +46,10 @@ func (r *recovery) apply(ctx context.Context, rec record) error {
 	switch site := r.q.names.site(rec.subject); {
 	case site == deadLetters:
 		r.letters++
-		return r.letter(ctx, rec)
+		return r.repeat(ctx, site, rec)
+	case site == dirtySites:
+		r.marks++
+		return r.repeat(ctx, site, rec)
 	case !slices.Contains(r.q.cfg.Own, site):
 		r.foreign[site]++
 		return nil
@@ -65,14 +70,14 @@ func (r *recovery) publish(ctx context.Context, rec record) error {
 }
 
 func (r *recovery) flush(ctx context.Context) error {
-	err := r.q.send(ctx, r.waiting)
+	_, err := r.q.send(ctx, r.waiting)
 	r.waiting, r.bytes = nil, 0
 	return err
 }
 
-// letter repeats a burial or a removal, unless it is not lost: a letter keeps its ID.
-func (r *recovery) letter(ctx context.Context, rec record) error {
-	stream, err := letters{r.q}.stream(ctx)
+// repeat stores or removes a dead letter or a mark once more, unless that is not lost: a letter keeps its ID.
+func (r *recovery) repeat(ctx context.Context, name string, rec record) error {
+	stream, err := r.q.js.Stream(ctx, r.q.names.stream(name))
 	if err != nil {
 		return err
 	}
@@ -83,7 +88,8 @@ func (r *recovery) letter(ctx context.Context, rec record) error {
 	same := err == nil && bytes.Equal(present.Data, rec.data)
 	switch {
 	case rec.kind == recordPut && !same:
-		return r.q.send(ctx, []*nats.Msg{{Subject: rec.subject, Data: bytes.Clone(rec.data)}})
+		_, err := r.q.send(ctx, []*nats.Msg{{Subject: rec.subject, Data: bytes.Clone(rec.data)}})
+		return err
 	case rec.kind == recordRemove && same:
 		return stream.DeleteMsg(ctx, present.Sequence)
 	default:

@@ -27,7 +27,7 @@ func TestRestart(t *testing.T) {
 	if err := next(t, sub).Bury(t.Context(), s3mesh.DeadLetter{Kind: s3mesh.KindTooLarge, Cause: "too large"}); err != nil {
 		t.Fatal(err)
 	}
-	letters, _, err := before.DeadLetters().List(t.Context(), pairAB, "", 10)
+	letters, _, err := before.DeadLetters().List(t.Context(), s3mesh.LetterFilter{Link: pairAB}, "", 10)
 	if err != nil || len(letters) != 1 {
 		t.Fatalf("letters %+v, %v", letters, err)
 	}
@@ -44,7 +44,7 @@ func TestRestart(t *testing.T) {
 	if got["held"] != 2 || got["retried"] != 2 || got["pending"] == 0 {
 		t.Errorf("attempts after the restart: %v, want held and retried twice, and pending", got)
 	}
-	if err := after.DeadLetters().Replay(t.Context(), letters[0].ID); err != nil {
+	if n, err := after.DeadLetters().Replay(t.Context(), letters[0].ID); err != nil || n != 1 {
 		t.Error("Replay of a letter listed before the restart:", err)
 	}
 	b, err := after.Backlog(t.Context(), pairAB)

@@ -27,6 +27,9 @@ func (q *Queue) createStreams(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if _, err := q.js.CreateOrUpdateStream(ctx, q.marksConfig()); err != nil {
+		return err
+	}
 	for _, site := range q.cfg.Own {
 		stream, err := q.js.CreateOrUpdateStream(ctx, q.streamConfig(site))
 		if err != nil {
@@ -88,6 +91,20 @@ func (q *Queue) lettersConfig() jetstream.StreamConfig {
 		Name:              q.names.stream(deadLetters),
 		Description:       "s3mesh: dead letters of replica set " + q.cfg.Set.Name,
 		Subjects:          []string{q.names.all(deadLetters)},
+		Retention:         jetstream.LimitsPolicy,
+		Discard:           jetstream.DiscardOld,
+		MaxMsgsPerSubject: 1,
+		Storage:           jetstream.FileStorage,
+		Replicas:          q.cfg.Replicas,
+		AllowDirect:       true, // to be read a thousand at a time
+	}
+}
+
+func (q *Queue) marksConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              q.names.stream(dirtySites),
+		Description:       "s3mesh: sites of replica set " + q.cfg.Set.Name + " that need a reconcile",
+		Subjects:          []string{q.names.all(dirtySites)},
 		Retention:         jetstream.LimitsPolicy,
 		Discard:           jetstream.DiscardOld,
 		MaxMsgsPerSubject: 1,

@@ -184,7 +184,7 @@ func (s *subscription) open(ctx context.Context, a arrival) *delivery {
 		s.release()
 		return nil
 	}
-	d := &delivery{sub: s, message: a.message}
+	d := &delivery{sub: s, message: a.message, newest: s.q.letters.newest.Load()}
 	if waited > s.q.cfg.AckWait/4 {
 		if err := s.q.conn.Publish(a.message.Reply, progress); err != nil {
 			s.q.cfg.Log.Debug("the time-out of a delivery could not be restarted", "error", err)

@@ -16,7 +16,10 @@ type OpenQueue func(t *testing.T, set s3mesh.ReplicaSet, ackWait time.Duration) 
 // TestQueue runs the suite. open is called once for every subtest; subtests run in parallel.
 func TestQueue(t *testing.T, open OpenQueue) { //nolint:tparallel // the caller decides for the whole
 	t.Helper()
-	groups := [][]queueTest{deliveryTests, windowTests, redeliveryTests, linkTests, backlogTests, letterTests, loadTests}
+	groups := [][]queueTest{
+		deliveryTests, windowTests, redeliveryTests, linkTests, backlogTests, letterTests, letterFilterTests, letterEndTests,
+		loadTests,
+	}
 	for _, group := range groups {
 		for _, test := range group {
 			t.Run(test.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,8 +15,7 @@ var letterTests = []queueTest{
 	{name: "buried is listed and not delivered", run: testBury, ackWait: shortAckWait},
 	{name: "one letter per link and key", run: testBuryAgain},
 	{name: "letters page by page", run: testLetterPages},
-	{name: "replay", run: testReplay},
-	{name: "replay what is not there", run: testReplayMissing},
+	{name: "one letter by its ID", run: testLetterByID},
 }
 
 // letterFor returns the letter of an event.
@@ -40,11 +40,36 @@ func (s *queueSuite) bury(sub s3mesh.Subscription, link s3mesh.Link, key, cause 
 
 func (s *queueSuite) list(link s3mesh.Link, cursor string, limit int) ([]s3mesh.DeadLetter, string) {
 	s.Helper()
-	letters, next, err := s.q.DeadLetters().List(s.Context(), link, cursor, limit)
+	return s.filtered(s3mesh.LetterFilter{Link: link}, cursor, limit)
+}
+
+// filtered returns a page of the letters that a filter chooses.
+func (s *queueSuite) filtered(filter s3mesh.LetterFilter, cursor string, limit int) ([]s3mesh.DeadLetter, string) {
+	s.Helper()
+	letters, next, err := s.q.DeadLetters().List(s.Context(), filter, cursor, limit)
 	if err != nil {
 		s.Fatal("List:", err)
 	}
+	if len(letters) > limit {
+		s.Fatalf("a page of %d letters, limit %d", len(letters), limit)
+	}
 	return letters, next
+}
+
+// replay replays letters, of which so many must be there.
+func (s *queueSuite) replay(want int, ids ...string) {
+	s.Helper()
+	if n, err := s.q.DeadLetters().Replay(s.Context(), ids...); err != nil || n != want {
+		s.Fatalf("Replay of %q: %d, %v; want %d", ids, n, err, want)
+	}
+}
+
+// drop drops letters, of which so many must be there.
+func (s *queueSuite) drop(want int, ids ...string) {
+	s.Helper()
+	if n, err := s.q.DeadLetters().Drop(s.Context(), ids...); err != nil || n != want {
+		s.Fatalf("Drop of %q: %d, %v; want %d", ids, n, err, want)
+	}
 }
 
 func testBury(s *queueSuite) {
@@ -87,7 +112,11 @@ func testBuryAgain(s *queueSuite) {
 		s.Fatalf("letters %+v, want the second, then that of the other link", all)
 	}
 	s.settles(linkAB, s3mesh.Backlog{DeadLetters: 1})
-	s.wantKind("Replay of the replaced letter", s.q.DeadLetters().Replay(s.Context(), old[0].ID), s3mesh.KindNotFound)
+	s.replay(0, old[0].ID)
+	s.drop(0, old[0].ID)
+	_, err := s.q.DeadLetters().Get(s.Context(), old[0].ID)
+	s.wantKind("Get of the replaced letter", err, s3mesh.KindNotFound)
+	s.settles(linkAB, s3mesh.Backlog{DeadLetters: 1})
 }
 
 func testLetterPages(s *queueSuite) {
@@ -111,15 +140,13 @@ func testLetterPages(s *queueSuite) {
 	s.settles(linkAC, s3mesh.Backlog{DeadLetters: letters / 5})
 
 	page, next := s.list(linkAB, "", 10)
-	if err := s.q.DeadLetters().Replay(s.Context(), page[9].ID); err != nil { // the one that the cursor names
-		s.Fatal("Replay:", err)
-	}
+	s.drop(1, page[9].ID) // the one that the cursor names
 	if rest, _ := s.list(linkAB, next, 1000); len(rest) != letters-10 || rest[0].Event.Key != "10" {
 		s.Fatalf("%d letters after a removed cursor, want %d", len(rest), letters-10)
 	}
-	_, _, err := s.q.DeadLetters().List(s.Context(), linkAB, "bad cursor", 10)
+	_, _, err := s.q.DeadLetters().List(s.Context(), s3mesh.LetterFilter{Link: linkAB}, "bad cursor", 10)
 	s.wantKind("List from a bad cursor", err, s3mesh.KindInvalid)
-	_, _, err = s.q.DeadLetters().List(s.Context(), linkAB, "", 0)
+	_, _, err = s.q.DeadLetters().List(s.Context(), s3mesh.LetterFilter{Link: linkAB}, "", 0)
 	s.wantKind("List of no letters", err, s3mesh.KindInvalid)
 }
 
@@ -130,9 +157,6 @@ func (s *queueSuite) checkPages(link s3mesh.Link, limit, want int) {
 	last := -1
 	for {
 		page, next := s.list(link, cursor, limit)
-		if len(page) > limit {
-			s.Fatalf("a page of %d letters, limit %d", len(page), limit)
-		}
 		for _, l := range page {
 			var i int
 			if _, err := fmt.Sscan(l.Event.Key, &i); err != nil || i < last || (link != s3mesh.Link{} && l.Link != link) {
@@ -151,34 +175,27 @@ func (s *queueSuite) checkPages(link s3mesh.Link, limit, want int) {
 	}
 }
 
-func testReplay(s *queueSuite) {
-	live := s.live(4)
-	buried := s.bury(live, linkAB, "k", "denied")
-	s.ack(s.next(s.subscribe(linkAC, s3mesh.LaneLive, 1)))
-	letters, _ := s.list(linkAB, "", 10)
-	if err := s.q.DeadLetters().Replay(s.Context(), letters[0].ID); err != nil {
-		s.Fatal("Replay:", err)
+func testLetterByID(s *queueSuite) {
+	sub := s.live(2)
+	s.bury(sub, linkAB, "1", "x")
+	s.bury(sub, linkAB, "2", "y")
+	page, _ := s.list(linkAB, "", 10)
+	for _, want := range page {
+		got, err := s.q.DeadLetters().Get(s.Context(), want.ID)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			s.Fatalf("Get of %s: %v (-listed +got):\n%s", want.ID, err, diff)
+		}
 	}
-	bulk := s.subscribe(linkAB, s3mesh.LaneBulk, 4)
-	d := s.next(bulk)
-	want := buried.Event
-	want.Target = siteB
-	if diff := cmp.Diff(want, d.Event()); diff != "" || d.Attempt() != 1 {
-		s.Fatalf("attempt %d, replayed event (-want +got):\n%s", d.Attempt(), diff)
+	s.drop(1, page[0].ID)
+	for _, id := range append(noIDs(page[1].ID), page[0].ID) {
+		_, err := s.q.DeadLetters().Get(s.Context(), id)
+		s.wantKind(fmt.Sprintf("Get of %q", id), err, s3mesh.KindNotFound)
 	}
-	s.ack(d)
-	s.nothing(live, quiet)
-	s.nothing(s.subscribe(linkAC, s3mesh.LaneBulk, 1), quiet)
-	if left, _ := s.list(s3mesh.Link{}, "", 10); len(left) != 0 {
-		s.Fatalf("letters %+v after the replay, want none", left)
-	}
-	s.settles(linkAB, s3mesh.Backlog{})
-	s.settles(linkAC, s3mesh.Backlog{})
-	s.wantKind("Replay twice", s.q.DeadLetters().Replay(s.Context(), letters[0].ID), s3mesh.KindNotFound)
 }
 
-func testReplayMissing(s *queueSuite) {
-	for _, id := range []string{"", "x", "a.b.c", siteA + "." + siteB + ".99", "..", "0", siteA + "." + siteB + ".0"} {
-		s.wantKind(fmt.Sprintf("Replay of %q", id), s.q.DeadLetters().Replay(s.Context(), id), s3mesh.KindNotFound)
-	}
+// noIDs returns what is not the ID of a letter, though much like this one.
+func noIDs(id string) []string {
+	sequence := id[strings.LastIndexByte(id, '.')+1:]
+	return []string{"", "x", "a.b.c", siteA + "." + siteB + ".99", "..", "0", siteA + "." + siteB + ".0", sequence,
+		siteA + "." + siteC + "." + sequence, siteA + "." + siteB + ".0" + sequence, siteA + ".*." + sequence, id + ".1"}
 }

@@ -101,23 +101,32 @@ func testBacklogCounts(s *queueSuite) {
 			s.publish(lane, e, e)
 		}
 	}
-	s.settles(linkAB, s3mesh.Backlog{Pending: 9, Held: 3, Oldest: at})
+	s.settles(linkAB, s3mesh.Backlog{Pending: 9, Bulk: 6, Held: 3, Oldest: at})
 	s.settles(linkBA, s3mesh.Backlog{})
 
 	sub := s.live(1)
 	d := s.next(sub)
-	s.settles(linkAB, s3mesh.Backlog{Pending: 8, InFlight: 1, Held: 3, Oldest: at})
-	s.settles(linkAC, s3mesh.Backlog{Pending: 9, Held: 3, Oldest: at})
+	s.settles(linkAB, s3mesh.Backlog{Pending: 8, InFlight: 1, Bulk: 6, Held: 3, Oldest: at})
+	s.settles(linkAC, s3mesh.Backlog{Pending: 9, Bulk: 6, Held: 3, Oldest: at})
 	if err := sub.Close(); err != nil {
 		s.Fatal("Close:", err)
 	}
 	s.ack(d)
-	s.settles(linkAB, s3mesh.Backlog{Pending: 8, Held: 3, Oldest: at})
+	s.settles(linkAB, s3mesh.Backlog{Pending: 8, Bulk: 6, Held: 3, Oldest: at})
+
+	large := s.next(s.subscribe(linkAB, s3mesh.LaneLarge, 1))
+	s.settles(linkAB, s3mesh.Backlog{Pending: 7, InFlight: 1, Bulk: 6, Held: 3, Oldest: at})
+	s.ack(large)
 
 	e := change("b", "2") // replaces a pending one
 	e.Time = at.Add(time.Hour)
 	s.publish(s3mesh.LaneBulk, e)
-	s.settles(linkAB, s3mesh.Backlog{Pending: 8, Held: 3, Oldest: at})
+	s.eventually(func() string {
+		if b := s.backlog(linkAB); b.Pending+b.InFlight != 7 || b.Bulk != 5 || b.Held != 3 {
+			return fmt.Sprintf("backlog is %+v, want 7 events, 5 of them bulk, and 3 held", b)
+		}
+		return ""
+	})
 }
 
 func testBacklogOldest(s *queueSuite) {
