@@ -2,7 +2,6 @@ package replicate
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -93,9 +92,8 @@ func blamed(link s3mesh.Link, err error) (site string, unreachable bool) {
 		return "", false
 	}
 	unreachable = kind == s3mesh.KindUnreachable
-	var e *s3mesh.Error
-	if errors.As(err, &e) && e.Site != "" {
-		return e.Site, unreachable
+	if site = siteOf(err); site != "" {
+		return site, unreachable
 	}
 	return link.Target, unreachable
 }

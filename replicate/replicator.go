@@ -59,6 +59,7 @@ type Replicator struct {
 	buffers   bufferPool
 	lastStamp atomic.Int64 // the last of uniqueNow, in Unix nanoseconds
 	intents   intents
+	turns     keyLocks // of the keys of a bucket without versions
 }
 
 // New returns a replicator.
@@ -73,7 +74,7 @@ func New(cfg Config) *Replicator {
 func (r *Replicator) Replicate(ctx context.Context, task s3mesh.Task) s3mesh.Outcome {
 	j := job{Outcome: s3mesh.Outcome{Task: task}}
 	j.again = task.Attempt > 1 || task.Resumes || task.Lane == s3mesh.LaneBulk || task.Lane == s3mesh.LaneHeld
-	err := r.replicate(ctx, &j)
+	err := r.inTurn(ctx, &j)
 	if err != nil {
 		j.Result, j.Err = s3mesh.ResultRetry, err
 	}
@@ -91,9 +92,24 @@ type job struct {
 	putBack int
 }
 
+// inTurn carries a task when no other one of its key is being carried to a bucket without versions: two replicas of the same bytes
+// have the same ETag, so that the condition of a write cannot tell which one it replaces, and nothing shows afterwards.
+func (r *Replicator) inTurn(ctx context.Context, j *job) error {
+	if r.Capabilities.Versioned {
+		return r.replicate(ctx, j)
+	}
+	unlock, err := r.turns.lock(ctx, j.Task.Event.Key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return r.replicate(ctx, j)
+}
+
 func (r *Replicator) replicate(ctx context.Context, j *job) error {
 	task := j.Task
-	if r.IgnoreEchoes[task.Link.Source] && task.Event.Type == s3mesh.EventCreated &&
+	// What is for one link alone is no notification: reconcile and replay ask for a look.
+	if r.IgnoreEchoes[task.Link.Source] && task.Event.Type == s3mesh.EventCreated && task.Event.Target == "" &&
 		r.Echoes.Await(ctx, task.Event, task.Link.Target) {
 		j.Result = s3mesh.ResultInSync
 		return nil
@@ -128,7 +144,7 @@ func changedMeanwhile(err error) bool {
 // looksNew reports that a task is probably the first write of a small key: worth a write without a look at the target.
 func (r *Replicator) looksNew(task s3mesh.Task) bool {
 	ev := task.Event
-	return r.Capabilities.ConditionalPut && task.Lane == s3mesh.LaneLive &&
+	return r.Capabilities.ConditionalPut && (task.Lane == s3mesh.LaneLive || ev.Fresh) &&
 		task.Attempt <= 1 && !task.Resumes && ev.Type == s3mesh.EventCreated &&
 		ev.Size <= smallObject && !r.Echoes.Wrote(task.Link.Target, ev.Key)
 }
@@ -150,6 +166,9 @@ func (r *Replicator) copyUnseen(ctx context.Context, j *job) (done bool, err err
 		j.Result = s3mesh.ResultSourceGone
 		return true, nil
 	case source.version.Deleted:
+		return false, nil
+	case source.version.Origin == link.Target && j.Task.Event.Fresh:
+		// The target was seen to hold nothing, though it wrote this version: it lost it, or cannot tell that it deleted it.
 		return false, nil
 	case source.version.Origin == link.Target:
 		// The target wrote this version itself, and its state only moves up from there.
@@ -196,8 +215,7 @@ func (r *Replicator) merge(ctx context.Context, j *job) error {
 	}
 	switch decision {
 	case resolve.InSync:
-		j.Result = s3mesh.ResultInSync
-		return r.resumeRecheck(ctx, j, target)
+		return r.inSync(ctx, j, source, target)
 	case resolve.Superseded:
 		j.Result = s3mesh.ResultSuperseded
 		if target.version != nil && r.conflict(ctx, key, *target.version, *source.version) {
@@ -231,6 +249,20 @@ func (r *Replicator) overwrite(ctx context.Context, j *job, source *openState, t
 	}
 	if !target.holdsObject() && !r.PropagateDeletes && r.honours(source.object.Size) {
 		return nil
+	}
+	return r.recheck(ctx, j, r.holding(*source.version, written), target.object.VersionID)
+}
+
+// inSync deals with a target that says it holds the source's version. A replica that was seen to be something else is written anew.
+func (r *Replicator) inSync(ctx context.Context, j *job, source *openState, target state) error {
+	repairs := j.Task.Event.Repair && source.holdsObject() && target.holdsObject() && target.version.Origin != r.Target
+	if !repairs {
+		j.Result = s3mesh.ResultInSync
+		return r.resumeRecheck(ctx, j, target)
+	}
+	written, err := r.write(ctx, j, source, s3mesh.IfMatch(target.object.ETag))
+	if err != nil {
+		return err
 	}
 	return r.recheck(ctx, j, r.holding(*source.version, written), target.object.VersionID)
 }

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -177,12 +178,22 @@ func (w *Worker) hopeless(out s3mesh.Outcome) bool {
 
 func (w *Worker) letter(out s3mesh.Outcome) s3mesh.DeadLetter {
 	kind := s3mesh.KindOf(out.Err)
+	ev := out.Task.Event
+	ev.Fresh = false // it says what was seen at the target a while ago
 	return s3mesh.DeadLetter{
-		Link: w.Link, Event: out.Task.Event,
+		Link: w.Link, Event: ev, Site: siteOf(out.Err),
 		Kind: kind, Cause: out.Err.Error(), Remedy: kind.Remedy(),
 		Attempts: out.Task.Attempt,
 		First:    w.failures.first(out.Task.Event, out.Done), Last: out.Done,
 	}
+}
+
+// siteOf returns the site that err came from, or "" when it names none.
+func siteOf(err error) string {
+	if e, ok := errors.AsType[*s3mesh.Error](err); ok {
+		return e.Site
+	}
+	return ""
 }
 
 // settle ends a delivery. When that fails the delivery comes again, which is harmless.

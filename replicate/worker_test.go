@@ -93,7 +93,7 @@ func (c *crew) backlog(t *testing.T) s3mesh.Backlog {
 
 func (c *crew) letters(t *testing.T) []s3mesh.DeadLetter {
 	t.Helper()
-	letters, _, err := c.queue.DeadLetters().List(t.Context(), s3mesh.Link{}, "", 100)
+	letters, _, err := c.queue.DeadLetters().List(t.Context(), s3mesh.LetterFilter{}, "", 100)
 	if err != nil {
 		t.Fatal(err)
 	}
