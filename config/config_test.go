@@ -38,6 +38,7 @@ var exampleEnv = environment(map[string]string{
 	"LOCAL_AWS_ACCESS_KEY_ID": marker + "3", "LOCAL_AWS_SECRET_ACCESS_KEY": marker + "4",
 	"LOCAL_AWS_SESSION_TOKEN": marker + "5",
 	"S3MESH_INTAKE_TOKEN":     marker + "6", "S3MESH_ADMIN_TOKEN": marker + "7",
+	"S3MESH_ALERT_WEBHOOK": "https://hooks.example.com/" + marker + "9",
 })
 
 var faultyEnv = environment(map[string]string{
@@ -189,6 +190,9 @@ func TestExampleNamesTheDefaults(t *testing.T) {
 	if diff := cmp.Diff(c.Replication, shown.Replication); diff != "" {
 		t.Errorf("-default +example:\n%s", diff)
 	}
+	if c.Reconcile.Every != shown.Reconcile.Every {
+		t.Errorf("default reconcile.every %v, in the example %v", c.Reconcile.Every, shown.Reconcile.Every)
+	}
 	if c.Intake.Listen != shown.Intake.Listen || c.Admin.Listen != shown.Admin.Listen {
 		t.Error("the example's addresses are not the defaults")
 	}
@@ -228,7 +232,8 @@ func TestExampleShowsEveryField(t *testing.T) {
 func TestExampleWithEverything(t *testing.T) {
 	text := string(config.Example())
 	for _, line := range []string{"ca_file:", "session_token:", "links:", "  - us-east-1->eu", "  - eu-west-1->us",
-		"  - us-east-1->local", "filter:", "  include:", "  exclude:", "tls:", "  cert:", "  key:", "url:", "creds_file:"} {
+		"  - us-east-1->local", "filter:", "  include:", "  exclude:", "tls:", "  cert:", "  key:", "url:", "creds_file:",
+		"poll:", "dir: /var/lib/s3mesh/reconcile", "alerts:", "  webhook:"} {
 		commented := regexp.MustCompile(`(?m)^( *)# (` + line + `.*)$`)
 		if !commented.MatchString(text) {
 			t.Fatalf("no line %q", line)
@@ -249,7 +254,8 @@ func TestExampleWithEverything(t *testing.T) {
 	if diff := cmp.Diff(wantLinks, c.Links); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if c.Queue.URL != "tls://nats.example.com:4222" || c.Intake.TLS == nil || c.Sites[1].CAFile == "" {
+	if c.Queue.URL != "tls://nats.example.com:4222" || c.Intake.TLS == nil || c.Sites[1].CAFile == "" ||
+		c.Sites[2].Poll.String() != "1m0s" || c.Reconcile.Dir != "/var/lib/s3mesh/reconcile" || c.Alerts.Webhook.IsZero() {
 		t.Errorf("not everything was read: %+v", c)
 	}
 }

@@ -80,6 +80,7 @@ func (v *validator) site(i int, s *Site) {
 	}
 	v.bucket(i, s)
 	v.credentials(sitePath(i, "credentials"), &s.Credentials)
+	v.durationOr0(sitePath(i, "poll"), s.Poll, minPoll, maxPoll)
 }
 
 func (v *validator) bucket(i int, s *Site) {

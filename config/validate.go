@@ -34,6 +34,8 @@ func (v *validator) validate() {
 	v.queue()
 	v.servers()
 	v.replication()
+	v.reconcile()
+	v.alerts()
 }
 
 // name checks the name at path.
