@@ -14,8 +14,9 @@ var _ auth.IAMService = accounts{}
 
 func newAccounts(o order) accounts {
 	return accounts{
-		o.ClientKey:     {Access: o.ClientKey, Secret: o.ClientSecret, Role: auth.RoleAdmin},
-		o.ReplicatorKey: {Access: o.ReplicatorKey, Secret: o.ReplicatorSecret, Role: auth.RoleAdmin},
+		o.ClientKey: {Access: o.ClientKey, Secret: o.ClientSecret, Role: auth.RoleAdmin},
+		// The replicator owns the bucket, and is no administrator: a bucket policy that denies it something is obeyed.
+		o.ReplicatorKey: {Access: o.ReplicatorKey, Secret: o.ReplicatorSecret, Role: auth.RoleUser},
 	}
 }
 

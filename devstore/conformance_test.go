@@ -1,7 +1,11 @@
 package devstore_test
 
 import (
+	"context"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/s3mesh/s3mesh/internal/conformance"
 	"github.com/s3mesh/s3mesh/internal/peer"
@@ -24,9 +28,24 @@ func TestBucketContract(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return conformance.BucketFixture{Bucket: b, Client: endpoint.Application(name), Gaps: conformance.BucketGaps{
-			NoNesting:  true,
-			Unstorable: append(conformance.FoldedKeys(), conformance.LongSegment(), conformance.FolderWithBody),
-		}}
+		return conformance.BucketFixture{
+			Bucket: b, Client: endpoint.Application(name),
+			PutTags: func(ctx context.Context, key string, tags map[string]string) error {
+				return putTags(ctx, endpoint, &s3.PutObjectTaggingInput{Bucket: &name, Key: &key}, tags)
+			},
+			Gaps: conformance.BucketGaps{
+				NoNesting:  true,
+				Unstorable: append(conformance.FoldedKeys(), conformance.LongSegment(), conformance.FolderWithBody),
+			},
+		}
 	})
+}
+
+func putTags(ctx context.Context, endpoint peer.Endpoint, in *s3.PutObjectTaggingInput, tags map[string]string) error {
+	in.Tagging = &types.Tagging{}
+	for name, value := range tags {
+		in.Tagging.TagSet = append(in.Tagging.TagSet, types.Tag{Key: &name, Value: &value})
+	}
+	_, err := endpoint.S3().PutObjectTagging(ctx, in)
+	return err
 }

@@ -119,8 +119,8 @@ func claim(dir string) error {
 // the credentials may be others than those of the last run.
 func ensureBucket(be backend.Backend, o order) error {
 	ctx := context.Background()
-	acl, err := json.Marshal(auth.ACL{Owner: o.ClientKey, Grantees: []auth.Grantee{
-		{Permission: auth.PermissionFullControl, Access: o.ClientKey, Type: types.TypeCanonicalUser},
+	acl, err := json.Marshal(auth.ACL{Owner: o.ReplicatorKey, Grantees: []auth.Grantee{
+		{Permission: auth.PermissionFullControl, Access: o.ReplicatorKey, Type: types.TypeCanonicalUser},
 	}})
 	if err != nil {
 		return err
