@@ -30,6 +30,8 @@ type process struct {
 	brake    brake
 	log      *strings.Builder
 	stopped  []string
+	compare  comparisons
+	repaired []admin.RepairKey
 }
 
 // brake is a brake that the test engages.
@@ -56,9 +58,11 @@ func start(t *testing.T) *process {
 		Record: p.recorder, Away: func(site string) bool { return site == "us" }, Engaged: p.brake.Engaged, Now: time.Now}
 	resumer := &admin.Resumer{Set: set, Links: set.To("eu"), Queue: p.queue, Brake: p.brake}
 	p.metrics = admin.NewMetrics(admin.MetricsConfig{Links: set.To("eu"), Sites: []string{"us", "eu"},
-		HistoryReasons: []string{"tie"}, Queue: p.queue, Engaged: p.brake.Engaged, Log: slog.New(slog.DiscardHandler)})
+		HistoryReasons: []string{"tie"}, Alerts: []string{"dead_letters"}, AlertResults: []string{"sent", "failed"},
+		Reconcile: func() admin.ReconcileFigures { return p.compare.figures },
+		Queue:     p.queue, Engaged: p.brake.Engaged, Log: slog.New(slog.DiscardHandler)})
 	server := httptest.NewServer(admin.Handler(admin.Config{Token: token, Status: reporter.Status, Letters: p.queue.DeadLetters(),
-		Resume: resumer.Resume, Metrics: p.metrics,
+		Resume: resumer.Resume, Metrics: p.metrics, Reconcile: &p.compare, Repair: p.repair, Seen: p.seen,
 		Inspect: func(_ context.Context, key string) any { return map[string]string{"key": key} }, Regions: p}))
 	t.Cleanup(server.Close)
 	p.client = &admin.Client{URL: server.URL, Token: token}
@@ -79,6 +83,9 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if s.Now.Before(s.Since) || time.Since(s.Now) > time.Minute {
+		t.Errorf("now is %v", s.Now)
+	}
 	if s.Set != "photos" || len(s.Sites) != 2 || !s.Sites[0].Away || s.Sites[0].Served || !s.Sites[1].Served || s.Sites[1].Away {
 		t.Errorf("%+v", s)
 	}
@@ -95,57 +102,6 @@ func TestStatus(t *testing.T) {
 	}
 	if text := p.log.String(); strings.Count(text, "level=ERROR") != 1 || strings.Count(text, "level=WARN") != 1 {
 		t.Errorf("log:\n%s", text)
-	}
-}
-
-func TestDeadLetters(t *testing.T) {
-	p := start(t)
-	ctx := t.Context()
-	sub, err := p.queue.Subscribe(ctx, link, s3mesh.LaneLive, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range []string{"a", "b", "c"} {
-		if err := p.queue.Publish(ctx, s3mesh.LaneLive, s3mesh.Event{Site: "us", Key: key, Type: s3mesh.EventCreated}); err != nil {
-			t.Fatal(err)
-		}
-		d, err := sub.Next(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Bury(ctx, s3mesh.DeadLetter{Link: link, Event: d.Event(), Kind: s3mesh.KindAccessDenied, Cause: "no"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var keys []string
-	var ids []string
-	for cursor := ""; ; {
-		page, err := p.client.DeadLetters(ctx, link, cursor, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, l := range page.Letters {
-			keys, ids = append(keys, l.Event.Key), append(ids, l.ID)
-			if l.Kind != s3mesh.KindAccessDenied {
-				t.Errorf("kind %v", l.Kind)
-			}
-		}
-		if cursor = page.Next; cursor == "" {
-			break
-		}
-	}
-	if strings.Join(keys, "") != "abc" {
-		t.Fatalf("letters of %v", keys)
-	}
-	if err := p.client.Replay(ctx, ids[1]); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.client.Replay(ctx, ids[1]); s3mesh.KindOf(err) != s3mesh.KindNotFound {
-		t.Errorf("replayed twice: %v", err)
-	}
-	page, err := p.client.DeadLetters(ctx, s3mesh.Link{Source: "eu", Target: "us"}, "", 10)
-	if err != nil || len(page.Letters) != 0 {
-		t.Errorf("the other link: %v, %v", page, err)
 	}
 }
 
@@ -181,9 +137,6 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	var answer map[string]string
 	if err := p.client.Inspect(t.Context(), "a b+ü", &answer); err != nil || answer["key"] != "a b+ü" {
 		t.Errorf("%v, %v", answer, err)
-	}
-	if _, err := p.client.DeadLetters(t.Context(), s3mesh.Link{}, "", 5000); s3mesh.KindOf(err) != s3mesh.KindInvalid {
-		t.Errorf("page of 5000: %v", err)
 	}
 	gone := &admin.Client{URL: "http://127.0.0.1:1", Token: token}
 	if _, err := gone.Status(t.Context()); s3mesh.KindOf(err) != s3mesh.KindUnreachable {

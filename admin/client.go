@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/s3mesh/s3mesh"
@@ -25,63 +25,68 @@ type Client struct {
 // Status returns the state of the process.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
-	err := c.call(ctx, http.MethodGet, "/v1/status", &s)
+	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
 	return s, err
 }
 
 // Inspect reads a key at every site into answer.
 func (c *Client) Inspect(ctx context.Context, key string, answer any) error {
-	return c.call(ctx, http.MethodGet, "/v1/inspect?"+url.Values{"key": {key}}.Encode(), answer)
-}
-
-// DeadLetters returns a page of dead letters, of one link or, with the zero Link, of all.
-func (c *Client) DeadLetters(ctx context.Context, link s3mesh.Link, cursor string, limit int) (DeadLetterPage, error) {
-	q := url.Values{"cursor": {cursor}, "limit": {strconv.Itoa(limit)}}
-	if link != (s3mesh.Link{}) {
-		q.Set("link", link.String())
-	}
-	var page DeadLetterPage
-	err := c.call(ctx, http.MethodGet, "/v1/dead-letters?"+q.Encode(), &page)
-	return page, err
-}
-
-// Replay puts a dead letter's event back on the queue, for its link only.
-func (c *Client) Replay(ctx context.Context, id string) error {
-	return c.call(ctx, http.MethodPost, "/v1/dead-letters/"+url.PathEscape(id)+"/replay", nil)
+	return c.call(ctx, http.MethodGet, "/v1/inspect?"+url.Values{"key": {key}}.Encode(), nil, answer)
 }
 
 // Resume lets the held deletes of a link go on.
 func (c *Client) Resume(ctx context.Context, link s3mesh.Link) (Resumed, error) {
 	var done Resumed
 	err := c.call(ctx, http.MethodPost,
-		"/v1/links/"+url.PathEscape(link.Source)+"/"+url.PathEscape(link.Target)+"/resume", &done)
+		"/v1/links/"+url.PathEscape(link.Source)+"/"+url.PathEscape(link.Target)+"/resume", nil, &done)
 	return done, err
 }
 
 // Region stops or starts a region of a demo.
 func (c *Client) Region(ctx context.Context, name, action string) error {
-	return c.call(ctx, http.MethodPost, "/v1/regions/"+url.PathEscape(name)+"/"+action, nil)
+	return c.call(ctx, http.MethodPost, "/v1/regions/"+url.PathEscape(name)+"/"+action, nil, nil)
 }
 
-func (c *Client) call(ctx context.Context, method, path string, answer any) (err error) {
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, nil)
+// call makes a request with body, which is sent as JSON unless it is nil, and decodes the answer unless that is nil.
+func (c *Client) call(ctx context.Context, method, path string, body, answer any) (err error) {
+	resp, err := c.send(ctx, method, path, body)
 	if err != nil {
-		return &s3mesh.Error{Kind: s3mesh.KindInvalid, Op: "call", Err: err}
-	}
-	req.Header.Set("Authorization", "Bearer "+c.Token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return &s3mesh.Error{Kind: s3mesh.KindUnreachable, Op: "call the running process",
-			Err: fmt.Errorf("is it running? %w", err)}
+		return err
 	}
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
-	if resp.StatusCode >= http.StatusMultipleChoices {
-		return readFailure(resp)
-	}
 	if answer == nil {
 		return nil
 	}
 	return json.NewDecoder(resp.Body).Decode(answer)
+}
+
+// send makes a request, and returns its answer, whose body the caller closes. An answer that tells a failure is that error.
+func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	const op = "call the running process"
+	var content io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return nil, invalid(op, err)
+		}
+		content = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, content)
+	if err != nil {
+		return nil, invalid(op, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, &s3mesh.Error{Kind: s3mesh.KindUnreachable, Op: op, Err: fmt.Errorf("is it running? %w", err)}
+	}
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		return nil, errors.Join(readFailure(resp), resp.Body.Close())
+	}
+	return resp, nil
 }
 
 func readFailure(resp *http.Response) error {

@@ -3,17 +3,11 @@ package admin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
+	"time"
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/internal/webapi"
-)
-
-const (
-	defaultPage = 100
-	maxPage     = 1000
 )
 
 // Config is what the API is made from.
@@ -26,6 +20,13 @@ type Config struct {
 	Letters s3mesh.DeadLetters
 	// Resume lets the held deletes of a link go on: see [Resumer].
 	Resume func(ctx context.Context, link s3mesh.Link) (Resumed, error)
+	// Reconcile compares the sites; nil where that is not done.
+	Reconcile Reconciler
+	// Repair has up to [MaxIDs] keys written anew, and returns how many it put to work. KindInvalid when one of them names a link
+	// that there is not.
+	Repair func(ctx context.Context, keys []RepairKey) (int, error)
+	// Seen tells when the notification of a scratch key at a site came last, and false when none did.
+	Seen func(site, key string) (time.Time, bool)
 	// Metrics answers scrapes.
 	Metrics http.Handler
 	// Regions, in a demo, stops and starts regions; nil elsewhere.
@@ -43,11 +44,23 @@ type Regions interface {
 //	GET  /healthz                               200 while the process works; needs no token
 //	GET  /v1/status                             a Status
 //	GET  /v1/inspect?key=KEY                    the key at every site
-//	GET  /v1/dead-letters?link=&cursor=&limit=  a DeadLetterPage
-//	POST /v1/dead-letters/{id}/replay           204
+//	GET  /v1/dead-letters?FILTER&cursor=&limit= a DeadLetterPage
+//	GET  /v1/dead-letters/count?FILTER          a DeadLetterCounts
+//	GET  /v1/dead-letters/{id}                  an s3mesh.DeadLetter
+//	POST /v1/dead-letters/replay  {"ids"}       {"replayed"}: how many of them there were
+//	POST /v1/dead-letters/drop    {"ids"}       {"dropped"}
+//	POST /v1/reconcile            options       the run's progress
+//	GET  /v1/reconcile                          the state of comparisons
+//	POST /v1/reconcile/stop                     a Stopped
+//	POST /v1/reconcile/dry-run    options       a StreamLine on every line
+//	POST /v1/repair               {"keys"}      {"queued"}: how many of the RepairKeys were put to work
+//	GET  /v1/seen?site=&key=                    a Seen
 //	POST /v1/links/{source}/{target}/resume     a Resumed
 //	GET  /metrics                               for Prometheus
 //	POST /v1/regions/{name}/{stop|start}        204, in a demo
+//
+// FILTER is any of link, prefix, kind (repeatable), site, since and before (RFC 3339): see s3mesh.LetterFilter. A body is JSON,
+// said to be so, and names at most 1000 letters or keys.
 //
 // An error is a JSON object {"error", "kind"} with status 401, 404 (not found), 400 (other permanent kinds) or 503.
 func Handler(cfg Config) http.Handler {
@@ -55,8 +68,19 @@ func Handler(cfg Config) http.Handler {
 	api.HandleFunc("GET /v1/status", cfg.status)
 	api.HandleFunc("GET /v1/inspect", cfg.inspect)
 	api.HandleFunc("GET /v1/dead-letters", cfg.letters)
-	api.HandleFunc("POST /v1/dead-letters/{id}/replay", cfg.replay)
+	api.HandleFunc("GET /v1/dead-letters/count", cfg.countLetters)
+	api.HandleFunc("GET /v1/dead-letters/{id}", cfg.letter)
+	api.HandleFunc("POST /v1/dead-letters/replay", cfg.replay)
+	api.HandleFunc("POST /v1/dead-letters/drop", cfg.drop)
+	api.HandleFunc("POST /v1/repair", cfg.repair)
+	api.HandleFunc("GET /v1/seen", cfg.seen)
 	api.HandleFunc("POST /v1/links/{source}/{target}/resume", cfg.resume)
+	if cfg.Reconcile != nil {
+		api.HandleFunc("POST /v1/reconcile", cfg.startReconcile)
+		api.HandleFunc("GET /v1/reconcile", cfg.reconcileStatus)
+		api.HandleFunc("POST /v1/reconcile/stop", cfg.stopReconcile)
+		api.HandleFunc("POST /v1/reconcile/dry-run", cfg.dryRun)
+	}
 	if cfg.Regions != nil {
 		api.HandleFunc("POST /v1/regions/{name}/stop", cfg.region(cfg.Regions.StopRegion))
 		api.HandleFunc("POST /v1/regions/{name}/start", cfg.region(cfg.Regions.StartRegion))
@@ -82,42 +106,6 @@ func (c Config) inspect(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	webapi.Reply(w, c.Inspect(req.Context(), key), nil)
-}
-
-// DeadLetterPage is one page of dead letters.
-type DeadLetterPage struct {
-	Letters []s3mesh.DeadLetter `json:"letters"`
-	// Next is the cursor of the following page; empty at the end.
-	Next string `json:"next,omitempty"`
-}
-
-func (c Config) letters(w http.ResponseWriter, req *http.Request) {
-	q := req.URL.Query()
-	var link s3mesh.Link
-	var err error
-	if text := q.Get("link"); text != "" {
-		if link, err = s3mesh.ParseLink(text); err != nil {
-			webapi.Reply(w, nil, invalid("list dead letters", err))
-			return
-		}
-	}
-	limit := defaultPage
-	if text := q.Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxPage {
-			webapi.Reply(w, nil, invalid("list dead letters", fmt.Errorf("limit %q: use 1 to %d", text, maxPage)))
-			return
-		}
-	}
-	page := DeadLetterPage{}
-	page.Letters, page.Next, err = c.Letters.List(req.Context(), link, q.Get("cursor"), limit)
-	if page.Letters == nil {
-		page.Letters = []s3mesh.DeadLetter{}
-	}
-	webapi.Reply(w, page, err)
-}
-
-func (c Config) replay(w http.ResponseWriter, req *http.Request) {
-	noContent(w, c.Letters.Replay(req.Context(), req.PathValue("id")))
 }
 
 func (c Config) region(act func(context.Context, string) error) http.HandlerFunc {

@@ -29,10 +29,14 @@ type MetricsConfig struct {
 	Sites []string
 	// HistoryReasons are those that version histories are asked for.
 	HistoryReasons []string
-	Queue          Backlogs
+	// Alerts are those that may be raised, and AlertResults what may become of one.
+	Alerts, AlertResults []string
+	Queue                Backlogs
 	// Engaged reports whether the brake holds the deletes of a link.
 	Engaged func(s3mesh.Link) bool
-	Log     *slog.Logger
+	// Reconcile tells what comparisons of the sites came to; nil where that is not done.
+	Reconcile func() ReconcileFigures
+	Log       *slog.Logger
 }
 
 // Metrics are the process's figures for Prometheus, in a registry of their own. It is safe for concurrent use.
@@ -45,6 +49,9 @@ type Metrics struct {
 	brakes    *prometheus.CounterVec
 	histories *prometheus.CounterVec
 	distrust  *prometheus.CounterVec
+	letters   *prometheus.CounterVec
+	alerts    *prometheus.CounterVec
+	healed    *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics with every series at zero.
@@ -60,10 +67,15 @@ func NewMetrics(cfg MetricsConfig) *Metrics {
 		histories: counter("s3mesh_history_questions_total", "Version histories asked of a site, by why.", "site", "reason"),
 		distrust: counter("s3mesh_distrusted_stamps_total",
 			"Version stamps and tombstones met at a site that were not believed.", "site"),
+		letters: counter("s3mesh_dead_lettered_total", "Tasks that became dead letters, by why.", append(linkLabels, "kind")...),
+		alerts:  counter("s3mesh_alerts_total", "Alerts that were raised, by what became of them.", "alert", "result"),
+		healed: counter("s3mesh_healed_total", "Dead letters that were replayed without being asked to, as their cause was gone.",
+			linkLabels...),
 	}
 	m.zero(cfg)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.tasks, m.conflicts, m.bytes, m.lag, m.brakes, m.histories, m.distrust, newQueueCollector(cfg),
+	registry.MustRegister(m.tasks, m.conflicts, m.bytes, m.lag, m.brakes, m.histories, m.distrust, m.letters, m.alerts, m.healed,
+		newQueueCollector(cfg), newReconcileCollector(cfg),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError,
 		ErrorLog: scrapeLog{cfg.Log}})
@@ -86,6 +98,15 @@ func (m *Metrics) zero(cfg MetricsConfig) {
 		m.bytes.WithLabelValues(l.Source, l.Target)
 		m.lag.WithLabelValues(l.Source, l.Target)
 		m.brakes.WithLabelValues(l.Source, l.Target)
+		m.healed.WithLabelValues(l.Source, l.Target)
+		for _, kind := range s3mesh.Kinds() {
+			m.letters.WithLabelValues(l.Source, l.Target, kind.String())
+		}
+	}
+	for _, alert := range cfg.Alerts {
+		for _, result := range cfg.AlertResults {
+			m.alerts.WithLabelValues(alert, result)
+		}
 	}
 	for _, site := range cfg.Sites {
 		m.distrust.WithLabelValues(site)
@@ -105,6 +126,8 @@ func (m *Metrics) Observe(out s3mesh.Outcome) {
 		m.conflicts.WithLabelValues(l.Source, l.Target, "won").Inc()
 	case s3mesh.ResultConflictLost:
 		m.conflicts.WithLabelValues(l.Source, l.Target, "lost").Inc()
+	case s3mesh.ResultDeadLettered:
+		m.letters.WithLabelValues(l.Source, l.Target, s3mesh.KindOf(out.Err).String()).Inc()
 	default:
 	}
 	if out.Result.Wrote() && !out.Task.Event.Time.IsZero() {
@@ -120,6 +143,14 @@ func (m *Metrics) CountHistory(site, reason string) { m.histories.WithLabelValue
 
 // CountDistrust counts a version stamp or tombstone at a site that was not believed.
 func (m *Metrics) CountDistrust(site string) { m.distrust.WithLabelValues(site).Inc() }
+
+// CountAlert counts an alert, and what became of it.
+func (m *Metrics) CountAlert(alert, result string) { m.alerts.WithLabelValues(alert, result).Inc() }
+
+// CountHealed counts dead letters of a link that were replayed as their cause was gone.
+func (m *Metrics) CountHealed(l s3mesh.Link, letters int) {
+	m.healed.WithLabelValues(l.Source, l.Target).Add(float64(letters))
+}
 
 // ServeHTTP answers a scrape. Series that could not be read, because the queue does not answer, are left out and logged.
 func (m *Metrics) ServeHTTP(w http.ResponseWriter, req *http.Request) { m.handler.ServeHTTP(w, req) }

@@ -63,7 +63,14 @@ func TestMetricsStartAtZero(t *testing.T) {
 		"s3mesh_brake_engagements_total"+usEU+" 0", "s3mesh_brake_engaged"+usEU+" 0", "s3mesh_queue_pending"+usEU+" 0",
 		"s3mesh_queue_in_flight"+usEU+" 0", "s3mesh_queue_held"+usEU+" 0", "s3mesh_dead_letters"+usEU+" 0",
 		"s3mesh_queue_oldest_seconds"+usEU+" 0", `s3mesh_history_questions_total{reason="tie",site="us"} 0`,
-		`s3mesh_history_questions_total{reason="tie",site="eu"} 0`, `s3mesh_distrusted_stamps_total{site="us"} 0`)
+		`s3mesh_history_questions_total{reason="tie",site="eu"} 0`, `s3mesh_distrusted_stamps_total{site="us"} 0`,
+		"s3mesh_healed_total"+usEU+" 0", `s3mesh_alerts_total{alert="dead_letters",result="sent"} 0`,
+		`s3mesh_alerts_total{alert="dead_letters",result="failed"} 0`, "s3mesh_reconcile_running 0",
+		"s3mesh_reconcile_last_completed_timestamp_seconds 0", "s3mesh_reconcile_keys_total 0",
+		"s3mesh_reconcile_differing_total"+usEU+" 0")
+	for _, kind := range s3mesh.Kinds() {
+		wantSeries(t, text, `s3mesh_dead_lettered_total{kind="`+kind.String()+`",source="us",target="eu"} 0`)
+	}
 	if strings.Contains(text, `source="eu"`) {
 		t.Error("a link that another process works on has series")
 	}
@@ -83,6 +90,12 @@ func TestMetricsCount(t *testing.T) {
 	p.metrics.CountBrake(link)
 	p.metrics.CountHistory("us", "tie")
 	p.metrics.CountDistrust("eu")
+	p.metrics.Observe(s3mesh.Outcome{Task: task, Result: s3mesh.ResultDeadLettered, Done: done,
+		Err: &s3mesh.Error{Kind: s3mesh.KindLocked, Site: "eu"}})
+	p.metrics.CountAlert("dead_letters", "sent")
+	p.metrics.CountHealed(link, 7)
+	p.compare.figures = admin.ReconcileFigures{Running: true, LastCompleted: time.UnixMilli(1_795_000_000_500), Keys: 11,
+		Differing: map[s3mesh.Link]int64{link: 3}}
 	hold(t, p, "a", "b")
 	created := s3mesh.Event{Site: "us", Key: "c", Type: s3mesh.EventCreated}
 	if err := p.queue.Publish(t.Context(), s3mesh.LaneLive, created); err != nil {
@@ -96,7 +109,11 @@ func TestMetricsCount(t *testing.T) {
 		"s3mesh_replicated_bytes_total"+usEU+" 7", "s3mesh_replication_lag_seconds_count"+usEU+" 2",
 		"s3mesh_replication_lag_seconds_sum"+usEU+" 4", "s3mesh_brake_engagements_total"+usEU+" 1",
 		"s3mesh_brake_engaged"+usEU+" 1", "s3mesh_queue_held"+usEU+" 2", "s3mesh_queue_pending"+usEU+" 1",
-		`s3mesh_history_questions_total{reason="tie",site="us"} 1`, `s3mesh_distrusted_stamps_total{site="eu"} 1`)
+		`s3mesh_history_questions_total{reason="tie",site="us"} 1`, `s3mesh_distrusted_stamps_total{site="eu"} 1`,
+		`s3mesh_dead_lettered_total{kind="locked",source="us",target="eu"} 1`,
+		`s3mesh_alerts_total{alert="dead_letters",result="sent"} 1`, "s3mesh_healed_total"+usEU+" 7", "s3mesh_reconcile_running 1",
+		"s3mesh_reconcile_last_completed_timestamp_seconds 1.7950000005e+09", "s3mesh_reconcile_keys_total 11",
+		"s3mesh_reconcile_differing_total"+usEU+" 3")
 }
 
 // silent is a queue that does not answer.

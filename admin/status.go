@@ -12,6 +12,7 @@ type Status struct {
 	Set     string       `json:"set"`
 	Version string       `json:"version"`
 	Since   time.Time    `json:"since"`
+	Now     time.Time    `json:"now"` // by the process's clock
 	Sites   []SiteStatus `json:"sites"`
 	Links   []LinkStatus `json:"links"`
 }
@@ -30,6 +31,7 @@ type LinkStatus struct {
 	s3mesh.Link
 	Pending     int64 `json:"pending"`
 	InFlight    int64 `json:"in_flight"`
+	Bulk        int64 `json:"bulk"`         // of both, what reconcile, replay and large objects have to do
 	Held        int64 `json:"held"`         // deletes that wait for an operator
 	DeadLetters int64 `json:"dead_letters"` // kept now
 	// BrakeEngaged tells that the link's deletes are held, as there were too many at once, until an operator resumes it.
@@ -68,7 +70,7 @@ type Reporter struct {
 
 // Status returns the state now. Links whose target this process does not serve are listed with their backlog only.
 func (r *Reporter) Status(ctx context.Context) (Status, error) {
-	s := Status{Set: r.Set.Name, Version: r.Version, Since: r.Since,
+	s := Status{Set: r.Set.Name, Version: r.Version, Since: r.Since, Now: r.Now(),
 		Sites: make([]SiteStatus, 0, len(r.Set.Sites)), Links: make([]LinkStatus, 0, len(r.Set.Links))}
 	served := make(map[string]bool, len(r.Served))
 	for _, name := range r.Served {
@@ -82,7 +84,7 @@ func (r *Reporter) Status(ctx context.Context) (Status, error) {
 		if err != nil {
 			return Status{}, err
 		}
-		l := LinkStatus{Link: link, Pending: backlog.Pending, InFlight: backlog.InFlight, Held: backlog.Held,
+		l := LinkStatus{Link: link, Pending: backlog.Pending, InFlight: backlog.InFlight, Bulk: backlog.Bulk, Held: backlog.Held,
 			DeadLetters: backlog.DeadLetters, BrakeEngaged: r.Engaged(link), LagSeconds: age(backlog, r.Now())}
 		r.Record.fill(&l)
 		s.Links = append(s.Links, l)
