@@ -6,6 +6,8 @@ SHELL       := /bin/bash
 
 # Peers and linters are built from source at these versions, into .tools/bin, and never linked into the product.
 MINIO_VERSION         := v0.0.0-20260212201848-7aac2a2c5b7c
+RCLONE_VERSION        := v1.76.0
+MOTO_VERSION          := 5.2.1
 GOLANGCI_LINT_VERSION := v2.15.0
 
 TOOLS := $(CURDIR)/.tools/bin
@@ -54,8 +56,10 @@ bench: build ## measure replication; report and profiles go to bench-out (ARGS="
 	@go run ./internal/bench -out bench-out $(ARGS)
 
 .PHONY: tools
-tools: ## install the pinned MinIO and golangci-lint into .tools/bin
+tools: ## install the pinned MinIO, rclone, moto and golangci-lint into .tools
 	@$(call install,minio,github.com/minio/minio,$(MINIO_VERSION))
+	@$(call install,rclone,github.com/rclone/rclone,$(RCLONE_VERSION))
+	@$(install-moto)
 	@$(call install,golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_LINT_VERSION))
 
 .PHONY: clean
@@ -66,3 +70,21 @@ clean: ## remove what was built, but not the tools
 install = v=$$(go version -m "$(TOOLS)/$(1)" 2>/dev/null | awk '$$1 == "mod" {print $$3}' || true); \
 	if [ "$$v" = "$(3)" ]; then echo "$(1) $(3) is installed"; \
 	else echo "installing $(1) $(3)"; GOBIN="$(TOOLS)" go install $(2)@$(3); fi
+
+# moto is a Python program. One of that version that is on the machine already is taken; otherwise it goes into .tools/moto,
+# which takes no root: into a virtual environment, or where Python came without venv (Debian's python3) into a folder of
+# packages with a script that starts it.
+MOTO := $(CURDIR)/.tools/moto
+moto-version = import importlib.metadata as m; print(m.version("moto"))
+install-moto = found=$$("$(MOTO)/bin/python" -c '$(moto-version)' 2>/dev/null || \
+		PYTHONPATH="$(MOTO)/packages" python3 -c '$(moto-version)' 2>/dev/null || true); \
+	if [ "$$found" = "$(MOTO_VERSION)" ] && { [ -x "$(MOTO)/bin/moto_server" ] || command -v moto_server >/dev/null; }; \
+	then echo "moto $(MOTO_VERSION) is installed"; exit; fi; \
+	echo "installing moto $(MOTO_VERSION)"; rm -rf "$(MOTO)"; \
+	if python3 -m venv "$(MOTO)" 2>/dev/null; \
+	then "$(MOTO)/bin/pip" install --quiet 'moto[server,s3]==$(MOTO_VERSION)'; \
+	else rm -rf "$(MOTO)"; mkdir -p "$(MOTO)/bin"; \
+		python3 -m pip install --quiet --target "$(MOTO)/packages" 'moto[server,s3]==$(MOTO_VERSION)'; \
+		printf '\#!/bin/sh\nPYTHONPATH="%s" exec python3 -m moto.server "$$@"\n' "$(MOTO)/packages" > "$(MOTO)/bin/moto_server"; \
+		chmod +x "$(MOTO)/bin/moto_server"; \
+	fi

@@ -40,14 +40,15 @@ func find(tb testing.TB, name string) string {
 	return ""
 }
 
-// lookUp returns the path of a peer's binary: from PATH, the module's .tools/bin, or GOPATH/bin.
+// lookUp returns the path of a peer's binary: from PATH, what `make tools` installed, or GOPATH/bin.
 func lookUp(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
 	dirs := []string{filepath.Join(build.Default.GOPATH, "bin")}
 	if root := moduleRoot(); root != "" {
-		dirs = append([]string{filepath.Join(root, ".tools", "bin")}, dirs...)
+		tools := filepath.Join(root, ".tools")
+		dirs = append([]string{filepath.Join(tools, "bin"), filepath.Join(tools, "moto", "bin")}, dirs...)
 	}
 	for _, dir := range dirs {
 		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
@@ -81,7 +82,7 @@ func FreeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// launch runs cmd and returns once healthURL answers 200. stop kills it.
+// launch runs cmd and returns once healthURL answers, be it that it lets nobody in. stop kills it.
 func launch(ctx context.Context, cmd *exec.Cmd, healthURL string) (stop func() error, err error) {
 	output := &tail{}
 	cmd.Stdout, cmd.Stderr = output, output
@@ -134,7 +135,7 @@ func healthy(ctx context.Context, client *http.Client, url string) bool {
 	if err != nil {
 		return false
 	}
-	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+	return resp.Body.Close() == nil && resp.StatusCode < http.StatusInternalServerError
 }
 
 // tail keeps the end of what a process prints.
@@ -159,4 +160,24 @@ func (o *tail) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.String()
+}
+
+// serve starts the server that command makes, and ends it with the test.
+func serve(tb testing.TB, command func(ctx context.Context, endpoint Endpoint, address string) *exec.Cmd) Endpoint {
+	tb.Helper()
+	address, err := FreeAddress(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	endpoint := Endpoint{URL: "http://" + address, Region: "us-east-1", AccessKey: "peer-root", SecretKey: "peer-secret"}
+	stop, err := launch(tb.Context(), command(context.WithoutCancel(tb.Context()), endpoint, address), endpoint.URL+"/")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return endpoint
 }
