@@ -13,6 +13,7 @@ import (
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/admin"
+	"github.com/s3mesh/s3mesh/config"
 )
 
 // connection chooses the running process that a command talks to.
@@ -63,10 +64,32 @@ func dialable(listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// configHelp tells how a command that looks at the stores itself finds them.
+const configHelp = `
+The stores are those of -c mesh.yaml, or else of the demo that was started last on this machine.`
+
+// configFlag is the flag of such a command.
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "config", "c", "", "the configuration file (default: that of the demo which was started last)")
+}
+
+// loadMesh returns the configuration of a file, or without one that of the demo that was started last.
+func loadMesh(file string) (*config.Config, error) {
+	if file != "" {
+		return loadConfig(file)
+	}
+	card, err := lastCard()
+	if err != nil {
+		return nil, err
+	}
+	return card.Config.parse()
+}
+
 // adminCard is how a demo is found by later commands of the same user.
 type adminCard struct {
-	Admin string `json:"admin"`
-	Token string `json:"token"`
+	Admin  string     `json:"admin"`
+	Token  string     `json:"token"`
+	Config demoConfig `json:"config"`
 }
 
 // cardPath returns the file of the demo that was started last, in a folder that is this user's and that nobody else can read.
@@ -143,21 +166,28 @@ func readCard(path string) ([]byte, error) {
 }
 
 func lastDemo() (*admin.Client, error) {
-	path, err := cardPath()
+	card, err := lastCard()
 	if err != nil {
 		return nil, err
+	}
+	return &admin.Client{URL: card.Admin, Token: card.Token}, nil
+}
+
+func lastCard() (c adminCard, err error) {
+	path, err := cardPath()
+	if err != nil {
+		return c, err
 	}
 	data, err := readCard(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &s3mesh.Error{Kind: s3mesh.KindUnreachable, Op: "connect",
-			Err: errors.New("no demo is running: start one with 's3mesh demo', or name a process with -c mesh.yaml")}
+		return c, &s3mesh.Error{Kind: s3mesh.KindUnreachable, Op: "connect",
+			Err: errors.New("no demo is running: start one with 's3mesh demo', or name a mesh with -c mesh.yaml")}
 	}
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	var c adminCard
 	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, fmt.Errorf("%s: %w: remove it", path, err)
+		return c, fmt.Errorf("%s: %w: remove it", path, err)
 	}
-	return &admin.Client{URL: c.Admin, Token: c.Token}, nil
+	return c, nil
 }

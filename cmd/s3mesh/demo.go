@@ -174,7 +174,9 @@ func startDemo(ctx context.Context, g *globals, plan demoPlan, log *slog.Logger)
 		return nil, err
 	}
 	card := d.folder.card
-	mc := meshConfig{set: card.replicaSet(), log: log, principals: map[string]string{}, replication: plan.replication}
+	mc := meshConfig{set: card.replicaSet(), log: log, principals: map[string]string{}, replication: plan.replication,
+		reconcile: config.DefaultReconcile()}
+	mc.reconcile.Dir = filepath.Join(d.folder.path, "reconcile")
 	mc.served = siteNames(mc.set)
 	mc.queue = natsqueue.Config{Set: mc.set, Dir: filepath.Join(d.folder.path, "queue"), Log: log}
 	if mc.intake.listener, err = listen(ctx, "events", "127.0.0.1:0", nil); err != nil {
@@ -203,7 +205,8 @@ func startDemo(ctx context.Context, g *globals, plan demoPlan, log *slog.Logger)
 	if err := d.folder.save(mc.admin.listener.Addr().String(), d.cluster); err != nil {
 		return nil, err
 	}
-	d.forget, err = leaveCard(adminCard{Admin: "http://" + mc.admin.listener.Addr().String(), Token: card.AdminToken})
+	d.forget, err = leaveCard(adminCard{Admin: "http://" + mc.admin.listener.Addr().String(), Token: card.AdminToken,
+		Config: newDemoConfig(d, mc)})
 	return d, err
 }
 

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -15,88 +13,130 @@ import (
 	"github.com/s3mesh/s3mesh/admin"
 )
 
-// letterPage is how many dead letters are fetched at a time.
-const letterPage = 500
+const dlqHelp = `Shows and settles dead letters: tasks that failed for good. Each is kept, with its cause and what to do about
+it, until it is replayed or dropped, or a later task of the same key and link ends.
 
-type dlqOptions struct {
-	connection
-	link string
-	all  bool
-}
+Letters whose cause may go away by itself, such as a permission that is given back, are tried again from time to time, and all
+of them are replayed once one succeeds: nobody has to.`
 
 func newDLQ(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "dlq", Short: "List and replay dead letters: tasks that failed for good", Args: usage(cobra.NoArgs)}
-	cmd.AddCommand(newDLQList(g), newDLQReplay(g))
+	cmd := &cobra.Command{Use: "dlq", Short: "List, replay or drop dead letters: tasks that failed for good", Long: dlqHelp,
+		Args: usage(cobra.NoArgs)}
+	cmd.AddCommand(newDLQList(g), newDLQShow(g), newDLQReplay(g), newDLQDrop(g))
 	return cmd
 }
 
-func newDLQList(g *globals) *cobra.Command {
-	var o dlqOptions
-	cmd := &cobra.Command{
-		Use: "list", Short: "List dead letters, the oldest first, with cause and remedy",
-		Long: "Lists the tasks that used up their attempts or can never succeed. With --json every line is one dead letter." +
-			connectHelp,
-		Example: "  s3mesh dlq list\n  s3mesh dlq list --link 'us-east-1->eu-west-2' --json",
-		Args:    usage(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runDLQList(cmd.Context(), g, o) },
-	}
-	o.flags(cmd)
-	cmd.Flags().StringVar(&o.link, "link", "", "only this link, as source->target")
-	return cmd
+const filterHelp = `
+Letters are chosen by the flags together: those of --link with --prefix of any --kind, and so on. Their age is the time since
+the last attempt. Durations are written as 90s, 15m or 36h.
+`
+
+// letterFlags choose dead letters of a running process.
+type letterFlags struct {
+	connection
+	link, prefix, site   string
+	kinds                []string
+	olderThan, newerThan time.Duration
 }
 
-func newDLQReplay(g *globals) *cobra.Command {
-	var o dlqOptions
-	cmd := &cobra.Command{
-		Use: "replay [ID...]", Short: "Put dead letters back to work, for their own link only",
-		Long: "Puts the events of dead letters back on the queue, each for its own link only, and removes the letters. What fails" +
-			" again becomes a dead letter again." + connectHelp,
-		Example: "  s3mesh dlq replay --all\n  s3mesh dlq replay --link 'us-east-1->eu-west-2'",
-		Args:    usage(cobra.ArbitraryArgs),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runDLQReplay(cmd.Context(), g, o, args) },
-	}
-	o.flags(cmd)
-	cmd.Flags().StringVar(&o.link, "link", "", "replay every letter of this link, as source->target")
-	cmd.Flags().BoolVar(&o.all, "all", false, "replay every letter")
-	cmd.MarkFlagsMutuallyExclusive("link", "all")
-	return cmd
+func (o *letterFlags) flags(cmd *cobra.Command) {
+	o.connection.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.link, "link", "", "only letters of this link, as source->target")
+	f.StringVar(&o.prefix, "prefix", "", "only letters of keys that start with this")
+	f.StringSliceVar(&o.kinds, "kind", nil, "only letters of this kind, such as access_denied; may be repeated")
+	f.StringVar(&o.site, "site", "", "only letters whose failure was at this site")
+	f.DurationVar(&o.olderThan, "older-than", 0, "only letters whose last attempt is longer ago, such as 36h")
+	f.DurationVar(&o.newerThan, "newer-than", 0, "only letters whose last attempt is less long ago, such as 15m")
 }
 
-// dial returns the client, and the link that was asked for, which the running process has: the zero Link for all.
-func (o dlqOptions) dial(ctx context.Context) (client *admin.Client, link s3mesh.Link, err error) {
-	if o.link != "" {
-		if link, err = s3mesh.ParseLink(o.link); err != nil {
-			return nil, link, usageError{err}
-		}
+// chosen reports whether any flag chooses letters.
+func (o *letterFlags) chosen() bool {
+	return o.link != "" || o.prefix != "" || o.site != "" || len(o.kinds) > 0 || o.olderThan != 0 || o.newerThan != 0
+}
+
+// letterBox is the dead letters of a running process, and those of them that were asked for.
+type letterBox struct {
+	client *admin.Client
+	filter s3mesh.LetterFilter
+	now    time.Time // by the clock of the process, which dates the letters
+}
+
+// open returns the letters that the flags choose.
+func (o *letterFlags) open(ctx context.Context) (letterBox, error) {
+	filter, err := o.filter()
+	if err != nil {
+		return letterBox{}, usageError{err}
 	}
-	if client, err = o.client(); err != nil || o.link == "" {
-		return client, link, err
+	client, err := o.client()
+	if err != nil {
+		return letterBox{}, err
 	}
 	status, err := client.Status(ctx)
 	if err != nil {
-		return nil, link, err
+		return letterBox{}, err
 	}
-	names := make([]string, len(status.Links))
-	for i, l := range status.Links {
-		names[i] = l.Link.String()
+	if err := checkPlaces(filter, status); err != nil {
+		return letterBox{}, usageError{err}
 	}
-	if !slices.Contains(names, link.String()) {
-		return nil, link, usageError{fmt.Errorf("--link %q: the running process has the links %q", o.link, names)}
+	if o.olderThan > 0 {
+		filter.Before = status.Now.Add(-o.olderThan)
 	}
-	return client, link, nil
+	if o.newerThan > 0 {
+		filter.Since = status.Now.Add(-o.newerThan)
+	}
+	return letterBox{client, filter, status.Now}, nil
 }
 
-// eachLetter calls visit for every dead letter of a link, a page at a time.
-func eachLetter(ctx context.Context, client *admin.Client, link s3mesh.Link, visit func(s3mesh.DeadLetter) error) error {
+// filter reads the flags, but for those that depend on what time it is.
+func (o *letterFlags) filter() (f s3mesh.LetterFilter, err error) {
+	if o.link != "" {
+		if f.Link, err = s3mesh.ParseLink(o.link); err != nil {
+			return f, fmt.Errorf("--link: %w", err)
+		}
+	}
+	if f.Kinds, err = admin.ParseKinds(o.kinds); err != nil {
+		return f, fmt.Errorf("--%w", err)
+	}
+	for name, age := range map[string]time.Duration{"--older-than": o.olderThan, "--newer-than": o.newerThan} {
+		if age < 0 {
+			return f, fmt.Errorf("%s %s: use a duration above zero, such as 15m", name, age)
+		}
+	}
+	if o.newerThan > 0 && o.olderThan >= o.newerThan {
+		return f, fmt.Errorf("--older-than %s and --newer-than %s: nothing is both", o.olderThan, o.newerThan)
+	}
+	f.Prefix, f.Site = o.prefix, o.site
+	return f, nil
+}
+
+// checkPlaces finds a link or site that the process does not have.
+func checkPlaces(f s3mesh.LetterFilter, status admin.Status) error {
+	links, sites := make([]string, len(status.Links)), make([]string, len(status.Sites))
+	for i, l := range status.Links {
+		links[i] = l.Link.String()
+	}
+	for i, s := range status.Sites {
+		sites[i] = s.Name
+	}
+	switch {
+	case f.Link != s3mesh.Link{} && !slices.Contains(links, f.Link.String()):
+		return fmt.Errorf("--link %q: the running process has the links %q", f.Link, links)
+	case f.Site != "" && !slices.Contains(sites, f.Site):
+		return fmt.Errorf("--site %q: the running process has the sites %q", f.Site, sites)
+	}
+	return nil
+}
+
+// pages calls visit with the chosen letters, the oldest first, a page at a time.
+func (b letterBox) pages(ctx context.Context, visit func([]s3mesh.DeadLetter) error) error {
 	for cursor := ""; ; {
-		page, err := client.DeadLetters(ctx, link, cursor, letterPage)
+		page, err := b.client.DeadLetters(ctx, b.filter, cursor, admin.MaxIDs)
 		if err != nil {
 			return err
 		}
-		for _, letter := range page.Letters {
-			if err := visit(letter); err != nil {
-				return err
-			}
+		if err := visit(page.Letters); err != nil {
+			return err
 		}
 		if cursor = page.Next; cursor == "" {
 			return nil
@@ -104,71 +144,100 @@ func eachLetter(ctx context.Context, client *admin.Client, link s3mesh.Link, vis
 	}
 }
 
-func runDLQList(ctx context.Context, g *globals, o dlqOptions) error {
-	client, link, err := o.dial(ctx)
+// count returns how many letters are chosen.
+func (b letterBox) count(ctx context.Context) (total int64, err error) {
+	counts, err := b.client.CountDeadLetters(ctx, b.filter)
+	for _, c := range counts {
+		total += c.Count
+	}
+	return total, err
+}
+
+type dlqListOptions struct {
+	letterFlags
+	limit int
+	count bool
+}
+
+func newDLQList(g *globals) *cobra.Command {
+	var o dlqListOptions
+	cmd := &cobra.Command{
+		Use: "list", Short: "List dead letters, the oldest first, and count them by link and kind with what to do",
+		Long: `Lists dead letters, the oldest first: a few in full, many as a table, and then how many there are by link and kind,
+each with an example of the cause and what to do about it. With --json every line is one dead letter, or, with --count, one
+count.
+` + filterHelp + connectHelp,
+		Example: "  s3mesh dlq list\n  s3mesh dlq list --count\n" +
+			"  s3mesh dlq list --link 'us-east-1->eu-west-2' --kind access_denied\n" +
+			"  s3mesh dlq list --prefix albums/ --newer-than 1h --json",
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDLQList(cmd.Context(), g, o) },
+	}
+	o.flags(cmd)
+	cmd.Flags().IntVar(&o.limit, "limit", 0, "list at most this many (default all)")
+	cmd.Flags().BoolVar(&o.count, "count", false, "only count, by link and kind")
+	cmd.MarkFlagsMutuallyExclusive("limit", "count")
+	return cmd
+}
+
+var errEnough = errors.New("enough letters")
+
+func runDLQList(ctx context.Context, g *globals, o dlqListOptions) error {
+	if o.limit < 0 {
+		return usageError{fmt.Errorf("--limit %d: use a number above zero, or 0 for all", o.limit)}
+	}
+	box, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
-	count := 0
-	err = eachLetter(ctx, client, link, func(l s3mesh.DeadLetter) error {
-		count++
-		return g.write(l, func(w io.Writer) { printLetter(w, l) })
-	})
-	if err == nil && !g.json {
-		fmt.Fprintf(g.out, "%d dead letters\n", count)
-	}
-	return err
-}
-
-func printLetter(w io.Writer, l s3mesh.DeadLetter) {
-	fmt.Fprintf(w, "%s  %s  %q\n  cause   %s\n  remedy  %s\n  %d attempts, first %s, last %s\n\n",
-		l.ID, l.Link, l.Event.Key, l.Cause, l.Remedy, l.Attempts,
-		l.First.Format(time.RFC3339), l.Last.Format(time.RFC3339))
-}
-
-// replayed is the result of a replay.
-type replayed struct {
-	Replayed int `json:"replayed"`
-	Gone     int `json:"gone"` // replayed or replaced by somebody else meanwhile
-}
-
-func runDLQReplay(ctx context.Context, g *globals, o dlqOptions, ids []string) error {
-	if (len(ids) > 0) == (o.all || o.link != "") {
-		return usageError{errors.New("name the letters to replay: IDs, or --link, or --all")}
-	}
-	client, link, err := o.dial(ctx)
-	if err != nil {
-		return err
-	}
-	var done replayed
-	replay := func(id string) error {
-		switch err := client.Replay(ctx, id); {
-		case err == nil:
-			done.Replayed++
-		case s3mesh.KindOf(err) == s3mesh.KindNotFound && len(ids) == 0:
-			done.Gone++
-		default:
+	if o.count {
+		counts, err := box.client.CountDeadLetters(ctx, box.filter)
+		if err != nil {
 			return err
 		}
-		return nil
+		return printCounts(g, newTally(counts))
 	}
-	chosen := ids
-	if len(ids) == 0 {
-		// All of them first: what is replayed may fail again, and would be met again at the end of the list.
-		err = eachLetter(ctx, client, link, func(l s3mesh.DeadLetter) error {
-			chosen = append(chosen, l.ID)
-			return nil
-		})
-	}
-	for _, id := range chosen {
-		if err != nil {
-			break
+	list := newLetterList(g, box.now)
+	err = box.pages(ctx, func(page []s3mesh.DeadLetter) error {
+		enough := o.limit > 0 && list.total+len(page) > o.limit
+		if enough {
+			page = page[:o.limit-list.total]
 		}
-		err = replay(id)
+		if err := list.add(page); err != nil || !enough {
+			return err
+		}
+		return errEnough
+	})
+	var counts []s3mesh.LetterCount // of all there are, where not all are listed
+	if errors.Is(err, errEnough) && !g.json {
+		counts, err = box.client.CountDeadLetters(ctx, box.filter)
+	} else if errors.Is(err, errEnough) {
+		err = nil
 	}
-	if g.json {
-		return errors.Join(err, json.NewEncoder(g.out).Encode(done))
+	return errors.Join(err, list.end(counts))
+}
+
+func newDLQShow(g *globals) *cobra.Command {
+	var c connection
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show everything about one dead letter",
+		Long:    "Shows a dead letter: its event, cause, what to do, attempts, and first and last time." + connectHelp,
+		Example: "  s3mesh dlq show us-east-1.eu-west-2.42\n  s3mesh dlq show us-east-1.eu-west-2.42 --json",
+		Args:    usage(cobra.ExactArgs(1)),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runDLQShow(cmd.Context(), g, c, args[0]) },
 	}
-	fmt.Fprintf(g.out, "%d dead letters replayed\n", done.Replayed)
-	return err
+	c.flags(cmd)
+	return cmd
+}
+
+func runDLQShow(ctx context.Context, g *globals, c connection, id string) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	letter, err := client.DeadLetter(ctx, id)
+	if err != nil {
+		return err
+	}
+	return g.write(letter, letterText{letter, time.Now()}.whole)
 }

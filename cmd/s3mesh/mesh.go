@@ -12,6 +12,7 @@ import (
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/admin"
+	"github.com/s3mesh/s3mesh/alert"
 	"github.com/s3mesh/s3mesh/config"
 	"github.com/s3mesh/s3mesh/intake"
 	"github.com/s3mesh/s3mesh/natsqueue"
@@ -32,6 +33,9 @@ type meshConfig struct {
 	principals  map[string]string
 	filter      replicate.Filter
 	replication config.Replication
+	reconcile   config.Reconcile
+	polls       map[string]time.Duration // of the sites whose stores send no notifications
+	alerts      string                   // the webhook's URL, a secret; empty for none
 	intake      endpoint
 	admin       endpoint
 	regions     admin.Regions
@@ -69,6 +73,8 @@ type mesh struct {
 	echoes      *replicate.Echoes
 	recorder    *admin.Recorder
 	metrics     *admin.Metrics
+	upkeep      *upkeep
+	seen        intake.Seen
 	inspector   *replicate.Replicator
 	stopWorkers context.CancelFunc
 	workers     sync.WaitGroup
@@ -100,7 +106,10 @@ func startMesh(ctx context.Context, cfg meshConfig) (*mesh, error) {
 		m.brake = replicate.NewBrake(cfg.links(), cfg.replication.MaxDeletesPerMinute, time.Now, m.alert)
 	}
 	m.metrics = admin.NewMetrics(admin.MetricsConfig{Links: cfg.links(), Sites: siteNames(cfg.set),
-		HistoryReasons: replicate.HistoryReasons(), Queue: m.queue, Engaged: m.brake.Engaged, Log: cfg.log})
+		HistoryReasons: replicate.HistoryReasons(), Alerts: texts(alert.Names()), AlertResults: texts(alert.Results()),
+		Queue: m.queue, Engaged: m.brake.Engaged, Log: cfg.log,
+		Reconcile: func() admin.ReconcileFigures { return m.upkeep.reconcileFigures() }})
+	m.upkeep = newUpkeep(m)
 	m.inspector = replicate.New(m.replicatorConfig(cfg.served[0], s3mesh.Capabilities{}))
 	m.startWorkers()
 	m.startServers()
@@ -112,13 +121,18 @@ func (m *mesh) startServers() {
 	planner := replicate.NewPlanner(replicate.PlannerConfig{Set: m.cfg.set, Filter: m.cfg.filter, Queue: m.queue,
 		Echoes: m.echoes, Principals: m.cfg.principals, LargeObject: int64(m.cfg.replication.LargeObject)})
 	m.intake = serve(m.cfg.intake.listener, intake.Handler(intake.Config{
-		Token: m.cfg.intake.token, Decode: notify.Decode, Accept: planner.Accept, Log: m.cfg.log}))
+		Token: m.cfg.intake.token, Decode: notify.Decode, Log: m.cfg.log,
+		Accept: func(ctx context.Context, site string, events []s3mesh.Event) error {
+			m.seen.Note(site, events, time.Now())
+			return planner.Accept(ctx, site, events)
+		}}))
 	reporter := &admin.Reporter{Set: m.cfg.set, Version: version, Since: time.Now(), Served: m.cfg.served, Queue: m.queue,
 		Record: m.recorder, Away: m.away, Engaged: m.brake.Engaged, Now: time.Now}
 	resumer := &admin.Resumer{Set: m.cfg.set, Links: m.cfg.links(), Queue: m.queue, Brake: m.brake}
 	m.admin = serve(m.cfg.admin.listener, admin.Handler(admin.Config{
 		Token: m.cfg.admin.token, Status: reporter.Status, Letters: m.queue.DeadLetters(), Resume: resumer.Resume,
-		Metrics: m.metrics, Regions: m.cfg.regions, Inspect: m.inspect}))
+		Metrics: m.metrics, Regions: m.cfg.regions, Inspect: m.inspect, Reconcile: reconciling{m.upkeep}, Repair: m.repair,
+		Seen: m.seen.When}))
 }
 
 // away reports whether a site did not answer lately.
@@ -146,6 +160,15 @@ func (m *mesh) drain() {
 // close ends what is left, the queue last.
 func (m *mesh) close(ctx context.Context) error {
 	return errors.Join(m.admin.close(ctx), m.queue.Close(ctx))
+}
+
+// texts returns names as text.
+func texts[S ~string](names []S) []string {
+	all := make([]string, len(names))
+	for i, name := range names {
+		all[i] = string(name)
+	}
+	return all
 }
 
 func siteNames(set s3mesh.ReplicaSet) []string {

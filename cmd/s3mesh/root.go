@@ -19,7 +19,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2 // a bad flag, argument or configuration, or a bucket that the configuration does not fit
-	exitDisagree    = 3 // inspect: the sites do not hold the same version
+	exitDisagree    = 3 // inspect, verify, reconcile: the sites do not hold the same
 	exitUnreachable = 4 // no running process, or a store that does not answer
 )
 
@@ -27,8 +27,8 @@ const rootHelp = `s3mesh keeps S3 buckets in many regions, clouds and products i
 
 Start with "s3mesh demo": three regions on this machine, no account needed.
 
-Exit codes: 0 done; 1 failed; 2 bad flag, argument or configuration; 3 the sites disagree (inspect);
-4 the running process or a store cannot be reached.`
+Exit codes: 0 done; 1 failed; 2 bad flag, argument or configuration; 3 the sites disagree (inspect,
+reconcile, verify); 4 the running process or a store cannot be reached.`
 
 // streams is where a command writes to: results to out, logs and errors to err.
 type streams struct{ out, err io.Writer }
@@ -84,7 +84,8 @@ func newRoot(g *globals) *cobra.Command {
 	root.PersistentFlags().StringVar(&g.logLevel, "log-level", "",
 		"what to log to stderr: debug, info, warn or error (default warn; demo error)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDemo(g), newRun(g), newStatus(g), newInspect(g), newDLQ(g), newLink(g), newConfig(g))
+	root.AddCommand(newDemo(g), newRun(g), newStatus(g), newInspect(g), newDLQ(g), newReconcile(g), newVerify(g), newDoctor(g),
+		newLink(g), newConfig(g))
 	g.noteBegin(root)
 	return root
 }

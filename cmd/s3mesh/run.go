@@ -123,6 +123,7 @@ func (r ready) text(w io.Writer) {
 // fromFile turns a configuration file into what a mesh is started from, its listeners open.
 func fromFile(ctx context.Context, cfg *config.Config, sites []string, log *slog.Logger) (mc meshConfig, err error) {
 	mc = meshConfig{set: cfg.ReplicaSet(), replication: cfg.Replication, log: log, principals: map[string]string{},
+		reconcile: cfg.Reconcile, polls: map[string]time.Duration{}, alerts: cfg.Alerts.Webhook.Reveal(),
 		filter: replicate.Filter{Include: cfg.Filter.Include, Exclude: cfg.Filter.Exclude}}
 	if mc.served, err = checkServed(mc.set, sites); err != nil {
 		return mc, err
@@ -139,6 +140,9 @@ func fromFile(ctx context.Context, cfg *config.Config, sites []string, log *slog
 			return mc, err
 		}
 		mc.stores = append(mc.stores, store)
+		if site.Poll > 0 {
+			mc.polls[site.Name] = time.Duration(site.Poll)
+		}
 		if site.DedicatedCredentials && slices.Contains(mc.served, site.Name) {
 			keys, err := store.Credentials.Retrieve(ctx)
 			if err != nil {

@@ -21,6 +21,7 @@ func (m *mesh) startWorkers() {
 			m.prover.watch(ctx, site)
 		})
 	}
+	m.workers.Go(func() { m.upkeep.run(ctx) })
 	for _, target := range m.cfg.served {
 		m.workers.Go(func() { m.workInto(ctx, target) })
 	}
@@ -85,6 +86,7 @@ func (m *mesh) leftOver(ctx context.Context) (map[s3mesh.Link]s3mesh.Backlog, er
 // alert tells that the deletes of a link began to be held.
 func (m *mesh) alert(link s3mesh.Link) {
 	m.metrics.CountBrake(link)
+	m.upkeep.watcher.Held(link)
 	m.cfg.log.Error("deletes on a link are held, as there were more than max_deletes_per_minute", "link", link.String(),
 		"max_deletes_per_minute", m.cfg.replication.MaxDeletesPerMinute,
 		"remedy", "when they are meant, let them go with: "+resumeCommand(link))
@@ -94,6 +96,7 @@ func (m *mesh) alert(link s3mesh.Link) {
 func (m *mesh) observe(out s3mesh.Outcome) {
 	m.recorder.Observe(out)
 	m.metrics.Observe(out)
+	m.upkeep.observe(out)
 	if m.cfg.observe != nil {
 		m.cfg.observe(out)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/s3mesh/s3mesh"
 	"github.com/s3mesh/s3mesh/admin"
+	"github.com/s3mesh/s3mesh/alert"
 	"github.com/s3mesh/s3mesh/config"
 	"github.com/s3mesh/s3mesh/memstore"
 	"github.com/s3mesh/s3mesh/replicate"
@@ -23,6 +24,7 @@ func TestAlert(t *testing.T) {
 		replication: config.Replication{MaxDeletesPerMinute: 77}}}
 	m.metrics = admin.NewMetrics(admin.MetricsConfig{Links: m.cfg.links(), Queue: memstore.NewQueue(set),
 		Engaged: (*replicate.Brake)(nil).Engaged, Log: m.cfg.log})
+	m.upkeep = &upkeep{watcher: alert.NewWatcher(alert.WatcherConfig{Links: m.cfg.links()})}
 	m.alert(link)
 	for _, want := range []string{"level=ERROR", "us->eu", "max_deletes_per_minute=77", "s3mesh link resume us eu"} {
 		if !strings.Contains(log.String(), want) {
