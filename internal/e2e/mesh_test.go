@@ -18,10 +18,14 @@ import (
 type mesh struct {
 	*machine
 	file          string
-	intake, admin string // host and port
-	events        string // host and port that the stores send to; the intake's own at first
-	token         string // of the intake
-	replication   string // of mesh.yaml, on one line; the defaults when empty
+	intake, admin string  // host and port
+	events        string  // host and port that the stores send to; the intake's own at first
+	token         string  // of the intake
+	replication   string  // of mesh.yaml, on one line; the defaults when empty
+	comparing     string  // its section reconcile, on one line; the defaults when empty
+	alerts        *alerts // who is told; nil: nobody
+	regions       map[string]devstore.Config
+	running       map[string]*devstore.Region
 	sites         []*meshSite
 }
 
@@ -30,12 +34,14 @@ type meshSite struct {
 	*site
 	Key, Secret string // the names of the variables that hold them
 	Dedicated   bool
+	Poll        string // how often it is polled; empty where it sends notifications
 }
 
 // newMesh returns a mesh without sites.
 func newMesh(t *testing.T) *mesh {
 	t.Helper()
-	m := &mesh{machine: newMachine(t), intake: freeAddress(t), admin: freeAddress(t), token: rand.Text()}
+	m := &mesh{machine: newMachine(t), intake: freeAddress(t), admin: freeAddress(t), token: rand.Text(),
+		regions: map[string]devstore.Config{}, running: map[string]*devstore.Region{}}
 	m.file, m.events = filepath.Join(m.dir, "mesh.yaml"), m.intake
 	m.setenv("INTAKE_TOKEN", m.token)
 	m.setenv("ADMIN_TOKEN", rand.Text())
@@ -60,19 +66,38 @@ func (m *mesh) addRegion(t *testing.T, name string) *site {
 	t.Helper()
 	client := devstore.Credentials{AccessKeyID: "client-" + name, SecretAccessKey: rand.Text()}
 	replicator := devstore.Credentials{AccessKeyID: "replicator-" + name, SecretAccessKey: rand.Text()}
-	region, err := devstore.Start(t.Context(), devstore.Config{
+	m.regions[name] = devstore.Config{
 		Site: name, Region: "us-east-1", Bucket: "photos", Dir: filepath.Join(m.dir, name),
 		Client: client, Replicator: replicator, EventURL: m.eventURL(name), EventToken: m.token,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	t.Cleanup(region.Kill)
+	region := m.startRegion(t, name)
 	s := &site{Name: name, Endpoint: region.Endpoint(), Bucket: "photos", Region: "us-east-1",
 		AccessKey: client.AccessKeyID, SecretKey: client.SecretAccessKey}
 	m.add(t, s, replicator.AccessKeyID, replicator.SecretAccessKey, true)
 	return s
+}
+
+// startRegion starts a region that was added, for the first time or where it was when it was stopped.
+func (m *mesh) startRegion(t *testing.T, name string) *devstore.Region {
+	t.Helper()
+	region, err := devstore.Start(t.Context(), m.regions[name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(region.Kill)
+	again := m.regions[name]
+	again.Addr = region.Addr()
+	m.regions[name], m.running[name] = again, region
+	return region
+}
+
+// stopRegion stops a region in an orderly way.
+func (m *mesh) stopRegion(t *testing.T, name string) {
+	t.Helper()
+	if err := m.running[name].Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // addMinIO starts a MinIO server as a site of the mesh. Users and s3mesh share its credentials.
@@ -119,6 +144,9 @@ sites:
         access_key: ${{"{"}}{{.Key}}}
         secret_key: ${{"{"}}{{.Secret}}}
     dedicated_credentials: {{.Dedicated}}
+{{- with .Poll}}
+    poll: {{.}}
+{{- end}}
 {{- end}}
 queue:
   dir: {{.Queue}}
@@ -131,6 +159,12 @@ admin:
 {{- with .Replication}}
 replication: {{.}}
 {{- end}}
+{{- with .Reconcile}}
+reconcile: {{.}}
+{{- end}}
+{{- if .Alerts}}
+alerts: {webhook: "${ALERT_URL}"}
+{{- end}}
 `))
 
 // write writes the file.
@@ -141,7 +175,8 @@ func (m *mesh) write(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = meshFile.Execute(file, map[string]any{"Sites": m.sites, "Queue": filepath.Join(m.dir, "queue"),
-		"Intake": m.intake, "Admin": m.admin, "Replication": m.replication})
+		"Intake": m.intake, "Admin": m.admin, "Replication": m.replication,
+		"Reconcile": m.comparing, "Alerts": m.alerts != nil})
 	if closeErr := file.Close(); err != nil || closeErr != nil {
 		t.Fatal(err, closeErr)
 	}

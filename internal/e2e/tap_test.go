@@ -33,6 +33,7 @@ type tap struct {
 	mu   sync.Mutex
 	kept []notification
 	lost string // the site whose notifications are not forwarded, though the store is told that they were
+	each int    // of this many notifications one is lost; 0: none
 	left int    // to be relayed
 }
 
@@ -142,7 +143,7 @@ func (p *tap) keep(site string, body []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.kept = append(p.kept, n)
-	return p.lost != site
+	return p.lost != site && (p.each == 0 || len(p.kept)%p.each != 0)
 }
 
 // lose loses the notifications of a site from now on, and of no other; "" for none.
@@ -150,6 +151,13 @@ func (p *tap) lose(site string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lost = site
+}
+
+// loseOneIn loses one of every n notifications, of whatever site; 0 for none.
+func (p *tap) loseOneIn(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.each = n
 }
 
 // of returns the notifications of a site that tell of key an event of the family, such as ObjectCreated, the earliest first.
