@@ -129,10 +129,16 @@ func (m *mesh) clients(t *testing.T, n int) {
 func (m *mesh) work(ctx context.Context) *sync.WaitGroup {
 	var group sync.WaitGroup
 	gate := replicate.NewGate("ap", "eu", "us", "za")
+	turns := map[string]*replicate.Turns{}
+	for name, engine := range m.engines {
+		if !engine.Capabilities.Versioned {
+			turns[name] = &replicate.Turns{}
+		}
+	}
 	for _, link := range m.set.Links {
 		for _, lane := range []s3mesh.Lane{s3mesh.LaneLive, s3mesh.LaneBulk, s3mesh.LaneLarge} {
 			w := replicate.NewWorker(replicate.WorkerConfig{Link: link, Lane: lane, Queue: m.queue,
-				Replicator: m.engines[link.Target], Gate: gate, Concurrency: 2, Attempts: 5, Observe: m.observe, Log: silent})
+				Replicator: m.engines[link.Target], Gate: gate, Turns: turns[link.Target], Concurrency: 2, Attempts: 5, Observe: m.observe, Log: silent})
 			group.Go(func() {
 				if err := w.Run(ctx); err != nil {
 					panic(err)

@@ -59,7 +59,6 @@ type Replicator struct {
 	buffers   bufferPool
 	lastStamp atomic.Int64 // the last of uniqueNow, in Unix nanoseconds
 	intents   intents
-	turns     keyLocks // of the keys of a bucket without versions
 }
 
 // New returns a replicator.
@@ -74,7 +73,7 @@ func New(cfg Config) *Replicator {
 func (r *Replicator) Replicate(ctx context.Context, task s3mesh.Task) s3mesh.Outcome {
 	j := job{Outcome: s3mesh.Outcome{Task: task}}
 	j.again = task.Attempt > 1 || task.Resumes || task.Lane == s3mesh.LaneBulk || task.Lane == s3mesh.LaneHeld
-	err := r.inTurn(ctx, &j)
+	err := r.replicate(ctx, &j)
 	if err != nil {
 		j.Result, j.Err = s3mesh.ResultRetry, err
 	}
@@ -90,20 +89,6 @@ type job struct {
 	again bool
 	// putBack counts what was put back on top.
 	putBack int
-}
-
-// inTurn carries a task when no other one of its key is being carried to a bucket without versions: two replicas of the same bytes
-// have the same ETag, so that the condition of a write cannot tell which one it replaces, and nothing shows afterwards.
-func (r *Replicator) inTurn(ctx context.Context, j *job) error {
-	if r.Capabilities.Versioned {
-		return r.replicate(ctx, j)
-	}
-	unlock, err := r.turns.lock(ctx, j.Task.Event.Key)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return r.replicate(ctx, j)
 }
 
 func (r *Replicator) replicate(ctx context.Context, j *job) error {

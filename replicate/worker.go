@@ -31,6 +31,8 @@ type WorkerConfig struct {
 	Queue      s3mesh.Queue
 	Replicator *Replicator
 	Gate       *Gate
+	// Turns is shared by all workers into a bucket without versions; nil where it keeps them.
+	Turns *Turns
 	// Brake is that of the Replicator: the worker of [s3mesh.LaneHeld] takes nothing while it holds the link. It may be nil.
 	Brake       *Brake
 	Concurrency int
@@ -100,12 +102,22 @@ func (w *Worker) one(ctx, work context.Context, sub s3mesh.Subscription) bool {
 		w.settle(work, "retry", func(c context.Context) error { return delivery.Retry(c, 0) })
 		return false
 	}
-	out := w.Replicator.Replicate(work, s3mesh.Task{
+	out := w.replicate(work, s3mesh.Task{
 		Link: w.Link, Lane: w.Lane, Event: delivery.Event(), Attempt: delivery.Attempt(), Resumes: w.resumes(delivery.Event())})
 	stop()
 	w.Gate.Leave(w.Link, siteFailure(out.Err))
 	w.conclude(work, delivery, out)
 	return true
+}
+
+// replicate has a task carried, when it is its turn.
+func (w *Worker) replicate(ctx context.Context, task s3mesh.Task) s3mesh.Outcome {
+	unlock, err := w.Turns.lock(ctx, task.Event.Key)
+	if err != nil {
+		return s3mesh.Outcome{Task: task, Result: s3mesh.ResultRetry, Err: err, Done: time.Now()}
+	}
+	defer unlock()
+	return w.Replicator.Replicate(ctx, task)
 }
 
 // resumes reports that an earlier task of the event's key may have stopped half-way. The queue does not tell: an event that

@@ -34,8 +34,12 @@ func (m *mesh) workInto(ctx context.Context, target string) {
 		return
 	}
 	replicator := replicate.New(m.replicatorConfig(target, can))
+	var turns *replicate.Turns
+	if !can.Versioned {
+		turns = &replicate.Turns{}
+	}
 	for _, link := range m.cfg.set.To(target) {
-		m.workers.Go(func() { m.workOn(ctx, link, replicator) })
+		m.workers.Go(func() { m.workOn(ctx, link, replicator, turns) })
 	}
 	if m.cfg.propagates() {
 		m.workers.Go(func() { replicator.RunSweep(ctx, m.buckets[target], sweepEvery) })
@@ -43,7 +47,7 @@ func (m *mesh) workInto(ctx context.Context, target string) {
 }
 
 // workOn starts a worker for every lane of a link, once its source has answered too.
-func (m *mesh) workOn(ctx context.Context, link s3mesh.Link, replicator *replicate.Replicator) {
+func (m *mesh) workOn(ctx context.Context, link s3mesh.Link, replicator *replicate.Replicator, turns *replicate.Turns) {
 	if _, err := m.prover.await(ctx, link.Source); err != nil {
 		return
 	}
@@ -60,7 +64,8 @@ func (m *mesh) workOn(ctx context.Context, link s3mesh.Link, replicator *replica
 		s3mesh.LaneLarge: r.LargeWorkers, s3mesh.LaneHeld: r.BulkWorkers}
 	for _, lane := range s3mesh.Lanes() {
 		worker := replicate.NewWorker(replicate.WorkerConfig{
-			Link: link, Lane: lane, Queue: m.queue, Replicator: replicator, Gate: m.gate, Brake: m.brake,
+			Link: link, Lane: lane, Queue: m.queue, Replicator: replicator, Gate: m.gate, Turns: turns,
+			Brake:       m.brake,
 			ResumeUntil: resumeUntil, Concurrency: concurrency[lane], Attempts: r.Attempts, Observe: m.observe, Log: m.cfg.log})
 		m.workers.Go(func() {
 			if err := worker.Run(ctx); err != nil && ctx.Err() == nil {

@@ -5,20 +5,25 @@ import (
 	"sync"
 )
 
-// keyLocks has the tasks of one key take turns. The zero value is ready. It is safe for concurrent use.
-type keyLocks struct {
+// Turns has the tasks of one key to one site take turns, as a bucket without versions needs: two replicas of the same bytes have the
+// same ETag, so that the condition of a write cannot tell which one it replaces, and nothing shows afterwards. It holds within one
+// process. The zero value is ready; nil is no turns. It is safe for concurrent use.
+type Turns struct {
 	mu    sync.Mutex
 	turns map[string]*turn
 }
 
-// turn is the lock of one key. The mutex of the keyLocks guards users.
+// turn is that of one key. The mutex of the Turns guards users.
 type turn struct {
 	token chan struct{} // holds one while nobody has the lock
 	users int           // who has it, or waits for it
 }
 
 // lock waits for the key's turn. It returns the context's error when that ends first, and otherwise unlock is to be called.
-func (l *keyLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
+func (l *Turns) lock(ctx context.Context, key string) (unlock func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
 	l.mu.Lock()
 	if l.turns == nil {
 		l.turns = make(map[string]*turn)
@@ -40,7 +45,7 @@ func (l *keyLocks) lock(ctx context.Context, key string) (unlock func(), err err
 	}
 }
 
-func (l *keyLocks) leave(key string, t *turn) {
+func (l *Turns) leave(key string, t *turn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if t.users--; t.users == 0 {
