@@ -3,6 +3,7 @@ package natsqueue
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -56,11 +57,37 @@ func (q *Queue) backlog(ctx context.Context, link s3mesh.Link) (s3mesh.Backlog, 
 	return b, err
 }
 
+// firstFrom returns the first message from a sequence on whose subject filter matches. A server that is asked for one from the
+// beginning of a stream, or from before it, looks through all subjects there are; from a later one it does not. So the very first
+// message is asked for by itself.
+func (q *Queue) firstFrom(ctx context.Context, stream jetstream.Stream, sequence uint64, filter string) (
+	*jetstream.RawStreamMsg, error) {
+	first := stream.CachedInfo().State.FirstSeq
+	if sequence > first {
+		return stream.GetMsg(ctx, sequence, jetstream.WithGetMsgSubject(filter))
+	}
+	raw, err := stream.GetMsg(ctx, first)
+	switch {
+	case err == nil && matches(filter, raw.Subject):
+		return raw, nil
+	case err != nil && !errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil, err
+	}
+	return stream.GetMsg(ctx, first+1, jetstream.WithGetMsgSubject(filter))
+}
+
+// matches reports whether a subject is of those that a filter ending in "*" stands for.
+func matches(filter, subject string) bool {
+	prefix := strings.TrimSuffix(filter, "*")
+	rest, ok := strings.CutPrefix(subject, prefix)
+	return ok && !strings.Contains(rest, ".")
+}
+
 // oldest lowers t to the time of the first event that the consumer has not acknowledged: everything up to its ack floor
 // is.
 func (q *Queue) oldest(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo, t *time.Time) error {
 	for _, filter := range info.Config.FilterSubjects {
-		raw, err := stream.GetMsg(ctx, info.AckFloor.Stream+1, jetstream.WithGetMsgSubject(filter))
+		raw, err := q.firstFrom(ctx, stream, info.AckFloor.Stream+1, filter)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
