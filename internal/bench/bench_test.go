@@ -3,6 +3,7 @@ package main
 import (
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,5 +95,48 @@ Type: cpu
 	}
 	if _, err := parseTraces("pprof: no such file"); err == nil {
 		t.Error("text without samples was read as a profile")
+	}
+}
+
+func TestParseMerge(t *testing.T) {
+	const text = "goos: linux\nBenchmarkMerge-2   \t       5\t1234567890 ns/op\t    810000 keys/s\t        31.5 peak-MiB\nPASS\n"
+	got, err := parseMerge(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&mergeResult{KeysPerSecond: 810000, PeakMiB: 31.5}, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, bad := range []string{"PASS\n", "BenchmarkMerge-2 5 17 ns/op\n", "BenchmarkMerge-2 5 x keys/s\n"} {
+		if got, err := parseMerge(bad); err == nil {
+			t.Errorf("%q was read as %+v", bad, got)
+		}
+	}
+}
+
+// TestReconcileSections: the measurements of comparisons are shown with what they are measured against, or why that is missing.
+func TestReconcileSections(t *testing.T) {
+	count := requestCount{Objects: 2000, ByKind: map[string]int{"GET source": 2000, "PUT target": 2000, "LIST source": 4}}
+	r := report{ObjectKiB: 4, Merge: &mergeResult{KeysPerSecond: 400e3, PeakMiB: 30}, Stores: []storesReport{{Kind: kindEmbedded,
+		Compare: &compareResult{Keys: 1000, Two: compareRuns{First: 2, Again: []float64{0.5}, Median: 0.5},
+			Asked: compareCounted{First: count, Again: count}},
+		Backfill: &backfillResult{Objects: 2000, Workers: 8, Ratio: 0.9, Requests: count,
+			Rounds: []backfillRound{{Copy: 0.9, Backfill: 1, Ratio: 0.9}}}}}}
+	for _, peer := range []*rcloneTimes{nil, {Sync: 3, Check: []float64{1}, CheckMedian: 1}} {
+		r.Stores[0].Compare.Peer = peer
+		var text strings.Builder
+		if err := r.write(&text); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"not installed"}
+		if peer != nil {
+			want = []string{"2.00 times as long as s3mesh again", "1.50 times as long as s3mesh first"}
+		}
+		for _, phrase := range append(want, "MISSED  1,000,000 keys", "of 0.90; 2000 x 4 KiB by 8 workers", "2.002   met",
+			"LIST source 4") {
+			if !strings.Contains(text.String(), phrase) {
+				t.Errorf("%q is missing:\n%s", phrase, &text)
+			}
+		}
 	}
 }

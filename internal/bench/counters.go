@@ -34,6 +34,23 @@ func (c *counters) requests() map[string]int {
 	return maps.Clone(c.counts)
 }
 
+// requestsSince returns what was counted at the stores since an earlier count.
+func (c *counters) requestsSince(before map[string]int) map[string]int {
+	counts := c.requests()
+	for kind, n := range before {
+		counts[kind] -= n
+	}
+	maps.DeleteFunc(counts, func(_ string, n int) bool { return n == 0 })
+	return counts
+}
+
+// during counts the requests that do causes for so many keys.
+func (c *counters) during(keys int, do func() error) (requestCount, error) {
+	before := c.requests()
+	err := do()
+	return requestCount{Objects: keys, ByKind: c.requestsSince(before)}, err
+}
+
 // events returns how many messages of a site s3mesh has answered so far.
 func (c *counters) events(site string) int {
 	c.mu.Lock()
@@ -57,15 +74,32 @@ func (c *counters) store(ctx context.Context, role, endpoint string) (string, er
 	})
 }
 
+// stores puts a proxy before each of some stores, and returns their base URLs by store. A role is the source, which is the
+// first, or the target.
+func (c *counters) stores(ctx context.Context, stores []*store) (through map[string]string, err error) {
+	through = make(map[string]string)
+	for i, s := range stores {
+		role := "target"
+		if i == 0 {
+			role = "source"
+		}
+		if through[s.name], err = c.store(ctx, role, s.endpoint); err != nil {
+			return nil, err
+		}
+	}
+	return through, nil
+}
+
 func (c *counters) add(counts map[string]int, what string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	counts[what]++
 }
 
-// operation names a request by its method, and a version listing as such.
+// operation names a request by its method, and a listing, of keys or of versions, as such.
 func operation(req *http.Request) string {
-	if req.URL.Query().Has("versions") {
+	onBucket := !strings.Contains(strings.Trim(req.URL.Path, "/"), "/")
+	if req.Method == http.MethodGet && onBucket {
 		return "LIST"
 	}
 	return req.Method

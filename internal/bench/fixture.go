@@ -55,9 +55,8 @@ func (f *fixture) targets() []*store { return f.stores[1:] }
 
 // replicate starts the mesh and the events, and carries a few objects over every link, so that connections are open. through
 // and env are as in [meshConfig].
-func (f *fixture) replicate(ctx context.Context, program string, through map[string]string, env ...string) (err error) {
-	cfg := meshConfig{program: program, dir: f.dir, intake: f.intake, token: f.token, stores: f.stores, through: through, env: env}
-	if f.mesh, err = startMesh(ctx, cfg); err != nil {
+func (f *fixture) replicate(ctx context.Context, program string, through map[string]string, env ...string) error {
+	if err := f.run(ctx, program, f.stores, through, env...); err != nil {
 		return err
 	}
 	for _, s := range f.stores {
@@ -73,6 +72,22 @@ func (f *fixture) replicate(ctx context.Context, program string, through map[str
 		return err
 	}
 	return f.mesh.quiet(ctx)
+}
+
+// run starts the mesh between some of the stores, and leaves it to itself.
+func (f *fixture) run(
+	ctx context.Context, program string, stores []*store, through map[string]string, env ...string,
+) (err error) {
+	f.mesh, err = startMesh(ctx, meshConfig{program: program, dir: f.dir, intake: f.intake, token: f.token, stores: stores,
+		through: through, env: env})
+	return err
+}
+
+// end stops the mesh once it has nothing left to do.
+func (f *fixture) end(ctx context.Context) error {
+	err := errors.Join(f.mesh.quiet(ctx), f.mesh.stop())
+	f.mesh = nil
+	return err
 }
 
 // halt ends the events and then the mesh.

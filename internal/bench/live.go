@@ -58,13 +58,16 @@ func (b *bench) live(ctx context.Context, kind string, n int, r *storesReport) (
 }
 
 // disturbance tells what other programs took of the machine, for people.
-func (r liveRound) disturbance() string {
-	if r.CPU == nil || r.CPUAlone == nil {
+func (r liveRound) disturbance() string { return disturbed(r.CPUAlone, r.Put+r.Copy, r.CPU, r.Live) }
+
+// disturbed tells what other programs took of the machine while s3mesh did not run, and while it did: for so many seconds each.
+func disturbed(alone *cpuSeconds, aloneFor float64, with *cpuSeconds, withFor float64) string {
+	if alone == nil || with == nil {
 		return ""
 	}
 	cpus := float64(runtime.NumCPU())
-	return fmt.Sprintf("; other programs had %.0f %% of the CPUs alone, %.0f %% live",
-		100*r.CPUAlone.Others/cpus/(r.Put+r.Copy), 100*r.CPU.Others/cpus/r.Live)
+	return fmt.Sprintf("; other programs had %.0f %% of the CPUs alone, %.0f %% with s3mesh",
+		100*alone.Others/cpus/aloneFor, 100*with.Others/cpus/withFor)
 }
 
 // liveRound takes the times alone, with s3mesh not running and no events sent, and then the live time.

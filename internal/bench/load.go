@@ -38,9 +38,14 @@ func contentOf(i, revision int) []byte {
 
 // inParallel calls do for 0 to n-1, in this order, writers at a time.
 func inParallel(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	return inParallelBy(ctx, writers, n, do)
+}
+
+// inParallelBy is [inParallel] with so many workers.
+func inParallelBy(ctx context.Context, workers, n int, do func(ctx context.Context, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
-	for range writers {
+	for range workers {
 		group.Go(func() error {
 			for {
 				i := int(next.Add(1)) - 1

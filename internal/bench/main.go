@@ -19,7 +19,7 @@ import (
 )
 
 // partTimeout bounds each part of the benchmark, so that one that hangs is reported and the rest goes on.
-const partTimeout = 5 * time.Minute
+const partTimeout = 15 * time.Minute
 
 // options is what to measure, and how much of it.
 type options struct {
@@ -31,12 +31,14 @@ type options struct {
 	rounds  int // of each live measurement
 	writes  int // one at a time, for the latency
 	largeMB int // MiB of the large object
+	keys    int // in each of the stores that are compared
+	filled  int // objects of a backfill
 	wait    time.Duration
 }
 
 var (
 	allStores = []string{kindEmbedded, kindMinIO}
-	allParts  = []string{"live", "idle", "memory", "requests", "profile"}
+	allParts  = []string{"live", "idle", "memory", "requests", "profile", "merge", "compare", "backfill"}
 )
 
 func main() {
@@ -62,6 +64,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	b := &bench{options: o, dir: dir, progress: progress}
 	r := newReport(o)
 	var failures []error
+	if slices.Contains(o.parts, "merge") {
+		r.Merge, err = b.mergeAtRest(ctx)
+		failures = append(failures, err)
+	}
 	for _, kind := range o.stores {
 		measured, err := b.measure(ctx, kind)
 		r.Stores = append(r.Stores, measured)
@@ -85,6 +91,8 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 3, "runs of each live measurement; the median counts")
 	flags.IntVar(&o.writes, "writes", 300, "writes, one at a time, for the idle latency")
 	flags.IntVar(&o.largeMB, "large", 1024, "`MiB` of the object for the memory measurement")
+	flags.IntVar(&o.keys, "keys", 100_000, "keys in each of the stores that are compared")
+	flags.IntVar(&o.filled, "filled", 20_000, "objects of 4 KiB in a backfill")
 	flags.DurationVar(&o.wait, "wait", time.Minute, "how long to wait, before each measurement, for other programs to come to rest")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -93,7 +101,7 @@ func parse(args []string, errOut io.Writer) (options, error) {
 	if err := errors.Join(checkNames("-stores", o.stores, allStores), checkNames("-parts", o.parts, allParts)); err != nil {
 		return o, err
 	}
-	if o.objects < tailKeys || o.rounds < 1 || o.writes < 1 || o.largeMB < 1 {
+	if o.objects < tailKeys || o.rounds < 1 || min(o.writes, o.largeMB, o.keys, o.filled) < 1 {
 		return o, fmt.Errorf("-objects must be at least %d, and the other numbers positive", tailKeys)
 	}
 	if _, err := os.Stat(o.program); err != nil {
@@ -120,6 +128,21 @@ type bench struct {
 	progress io.Writer
 }
 
+// mergeAtRest is the measurement without stores.
+func (b *bench) mergeAtRest(ctx context.Context) (*mergeResult, error) {
+	fmt.Fprintln(b.progress, "merge of listings")
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	if err := b.rest(ctx); err != nil {
+		return nil, err
+	}
+	result, err := b.merge(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("merge of listings: %w", err)
+	}
+	return result, nil
+}
+
 // measure takes every measurement on one kind of stores. What could not be measured is missing from the report, and is
 // an error; where the stores are not installed it is neither.
 func (b *bench) measure(ctx context.Context, kind string) (storesReport, error) {
@@ -134,10 +157,12 @@ func (b *bench) measure(ctx context.Context, kind string) (storesReport, error) 
 		{"memory", "memory with one large object", func(ctx context.Context) error { return b.memory(ctx, kind, &r) }},
 		{"requests", "requests per object", func(ctx context.Context) error { return b.requests(ctx, kind, &r) }},
 		{"profile", "CPU profile", func(ctx context.Context) error { return b.profile(ctx, kind, &r) }},
+		{"compare", "comparison of equal stores", func(ctx context.Context) error { return b.compare(ctx, kind, &r) }},
+		{"backfill", "backfill of an empty store", func(ctx context.Context) error { return b.backfill(ctx, kind, &r) }},
 	}
 	var failures []error
 	for _, step := range steps {
-		if !slices.Contains(b.parts, step.part) || ctx.Err() != nil {
+		if !slices.Contains(b.parts, step.part) || ctx.Err() != nil || step.part == "compare" && kind != kindEmbedded {
 			continue
 		}
 		fmt.Fprintf(b.progress, "%s: %s\n", kind, step.name)

@@ -20,11 +20,17 @@ import (
 const (
 	readyTimeout = 20 * time.Second
 	stopTimeout  = 30 * time.Second
+	// quietPoll is how often the process is asked how much it has to do, and busyPoll the same while it is more than manyLeft:
+	// the answer costs it the more, the more that is.
+	quietPoll = 20 * time.Millisecond
+	busyPoll  = 250 * time.Millisecond
+	manyLeft  = 500
 	// maxLog is how much of what the program logs is kept for the report of a failure, in bytes.
 	maxLog = 16 << 10
 )
 
-// meshFile is the mesh.yaml of a measurement: defaults but for what has no default.
+// meshFile is the mesh.yaml of a measurement: defaults but for what has no default, and no comparison that comes by itself, as it
+// would disturb.
 var meshFile = template.Must(template.New("mesh.yaml").Parse(`version: 1
 name: bench
 sites:
@@ -41,6 +47,8 @@ sites:
 {{- end}}
 queue:
   dir: {{.Queue}}
+reconcile:
+  every: 0s
 intake:
   listen: {{.Intake}}
   token: ${BENCH_TOKEN}
@@ -159,21 +167,34 @@ func (m *mesh) stop() error {
 // quiet waits until the process has nothing left to do. A retry or a dead letter is an error: the numbers would be those
 // of failing.
 func (m *mesh) quiet(ctx context.Context) error {
-	return poll(ctx, 20*time.Millisecond, func() (bool, error) {
-		status, err := m.status.Status(ctx)
-		if err != nil {
-			return false, err
+	for {
+		left, err := m.left(ctx)
+		if err != nil || left == 0 {
+			return err
 		}
-		for _, link := range status.Links {
-			if link.Retries > 0 || link.Failed > 0 {
-				return false, fmt.Errorf("link %s: %d retries, %d dead letters: %s", link.Link, link.Retries, link.Failed, link.LastError)
-			}
-			if link.Pending > 0 || link.InFlight > 0 {
-				return false, nil
-			}
+		every := quietPoll
+		if left > manyLeft {
+			every = busyPoll
 		}
-		return true, nil
-	})
+		if err := pause(ctx, every); err != nil {
+			return err
+		}
+	}
+}
+
+// left is how many events the process has yet to deal with.
+func (m *mesh) left(ctx context.Context) (n int64, err error) {
+	status, err := m.status.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, link := range status.Links {
+		if link.Retries > 0 || link.Failed > 0 {
+			return 0, fmt.Errorf("link %s: %d retries, %d dead letters: %s", link.Link, link.Retries, link.Failed, link.LastError)
+		}
+		n += link.Pending + link.InFlight
+	}
+	return n, nil
 }
 
 // limitedWriter keeps the first bytes written to it.

@@ -76,13 +76,9 @@ func (b *bench) profile(ctx context.Context, kind string, r *storesReport) (err 
 
 // buildProfiled builds the program with the profiler's file beside its own.
 func (b *bench) buildProfiled(ctx context.Context) (string, error) {
-	out, err := command(ctx, "go", "list", "-m", "-f", "{{.Dir}}")
+	root, err := moduleRoot(ctx)
 	if err != nil {
 		return "", err
-	}
-	root := strings.TrimSpace(string(out))
-	if root == "" {
-		return "", errors.New("start it in the project's folder: the profile needs a build of its own")
 	}
 	added, overlay := filepath.Join(b.dir, "profile.go"), filepath.Join(b.dir, "overlay.json")
 	text, err := json.Marshal(map[string]any{"Replace": map[string]string{
@@ -95,27 +91,40 @@ func (b *bench) buildProfiled(ctx context.Context) (string, error) {
 		return "", err
 	}
 	program := filepath.Join(b.dir, "s3mesh-profiled")
-	_, err = command(ctx, "go", "-C", root, "build", "-overlay", overlay, "-o", program, "./cmd/s3mesh")
+	_, err = goCommand(ctx, "-C", root, "build", "-overlay", overlay, "-o", program, "./cmd/s3mesh")
 	return program, err
+}
+
+// moduleRoot returns the project's folder, whose packages are built.
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := goCommand(ctx, "list", "-m", "-f", "{{.Dir}}")
+	if err != nil {
+		return "", err
+	}
+	root := strings.TrimSpace(string(out))
+	if root == "" {
+		return "", errors.New("start it in the project's folder: some measurements need a build of their own")
+	}
+	return root, nil
 }
 
 // readProfile returns the samples of a profile.
 func readProfile(ctx context.Context, file string) ([]sample, error) {
-	text, err := command(ctx, "go", "tool", "pprof", "-traces", "-unit", "us", file)
+	text, err := goCommand(ctx, "tool", "pprof", "-traces", "-unit", "us", file)
 	if err != nil {
 		return nil, err
 	}
 	return parseTraces(string(text))
 }
 
-// command runs a program and returns what it writes to stdout; what it writes to stderr is part of an error.
-func command(ctx context.Context, name string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+// goCommand runs the go command and returns what it writes to stdout; what it writes to stderr is part of an error.
+func goCommand(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
 	var errOut bytes.Buffer
 	cmd.Stderr = &errOut
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w\n%s", name, args[0], err, errOut.String())
+		return nil, fmt.Errorf("go %s: %w\n%s", args[0], err, errOut.String())
 	}
 	return out, nil
 }

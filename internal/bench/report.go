@@ -23,6 +23,8 @@ const (
 	targetIdleP99   = 50.0  // ms
 	targetMemory    = 150.0 // MiB above idle
 	targetPerObject = 2.0   // requests
+	targetMerge     = 500e3 // keys/s
+	targetMergeMiB  = 64.0  // MiB
 )
 
 // report is everything that was measured.
@@ -38,6 +40,7 @@ type report struct {
 	Objects   int            `json:"objects"`
 	Writers   int            `json:"writers"`
 	ObjectKiB int            `json:"object_kib"`
+	Merge     *mergeResult   `json:"merge,omitempty"`
 	Stores    []storesReport `json:"stores"`
 }
 
@@ -50,6 +53,8 @@ type storesReport struct {
 	Memory   *memoryResult   `json:"memory,omitempty"`
 	Requests *requestsResult `json:"requests,omitempty"`
 	Profile  *profileResult  `json:"profile,omitempty"`
+	Compare  *compareResult  `json:"compare,omitempty"`
+	Backfill *backfillResult `json:"backfill,omitempty"`
 }
 
 func newReport(o options) *report {
@@ -82,6 +87,7 @@ func (r *report) write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "%s  %s  %s, %d CPUs shared by stores, clients and s3mesh  load before %s, after %s\n",
 		r.Date, r.Go, r.Platform, r.CPUs, r.LoadBefore, r.LoadAfter)
+	r.writeMerge(w)
 	for _, s := range r.Stores {
 		fmt.Fprintf(w, "\n%s stores\n", s.Kind)
 		if s.Skipped != "" {
@@ -93,6 +99,8 @@ func (r *report) write(out io.Writer) error {
 		s.writeLatencyAndMemory(w)
 		s.writeRequests(w)
 		s.writeProfile(w)
+		s.writeCompare(w)
+		r.writeBackfill(w, s.Backfill)
 	}
 	return w.Flush()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -62,15 +61,9 @@ func (b *bench) requests(ctx context.Context, kind string, r *storesReport) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	through := make(map[string]string)
-	for i, s := range f.stores {
-		role := "target"
-		if i == 0 {
-			role = "source"
-		}
-		if through[s.name], err = counters.store(ctx, role, s.endpoint); err != nil {
-			return err
-		}
+	through, err := counters.stores(ctx, f.stores)
+	if err != nil {
+		return err
 	}
 	if err := f.replicate(ctx, b.program, through); err != nil {
 		return err
@@ -138,11 +131,7 @@ func (c *counting) write(ctx context.Context) (requestCount, error) {
 		return requestCount{}, err
 	}
 	count := requestCount{Objects: len(c.keys), Echoes: c.counters.events(c.f.targets()[0].name) - echoes,
-		ByKind: c.counters.requests()}
-	for kind, n := range before {
-		count.ByKind[kind] -= n
-	}
-	maps.DeleteFunc(count.ByKind, func(_ string, n int) bool { return n == 0 })
+		ByKind: c.counters.requestsSince(before)}
 	return count, nil
 }
 
