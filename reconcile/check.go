@@ -119,8 +119,8 @@ type place struct {
 	object s3mesh.Object
 }
 
-// sameVersion reports whether two sites hold the same version, as far as their stamps tell. They do not tell surely where the origin
-// keeps no versions: a client may have written the same bytes there twice in a second, with other metadata.
+// sameVersion reports whether two sites hold the same version, as far as their stamps tell. They do not tell surely where the
+// origin keeps no versions: a client may have written the same bytes there twice in a second, with other metadata.
 func sameVersion(key string, a, b place) (same, sure bool) {
 	v, w := resolve.Read(a.site, key, a.object).Version, resolve.Read(b.site, key, b.object).Version
 	return v.Same(w), v.VersionID != "" && v.VersionID != s3mesh.NullVersionID

@@ -128,10 +128,14 @@ func (st state) validate() error {
 	return nil
 }
 
-// begin returns the checkpoint of a run, and whether an earlier run left it.
-func (s *store) begin(opt Options, links []s3mesh.Link) (ck *checkpoint, resumed bool) {
+// begin returns the checkpoint of a run, and whether an earlier run left it. What that left is forgotten where the run begins
+// anew.
+func (s *store) begin(opt Options, links []s3mesh.Link, anew bool) (ck *checkpoint, resumed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if anew {
+		s.state.Runs = slices.DeleteFunc(s.state.Runs, func(old *checkpoint) bool { return sameOptions(old.Options, opt) })
+	}
 	for i, old := range s.state.Runs {
 		if sameOptions(old.Options, opt) && slices.Equal(old.Links, links) {
 			s.state.Runs = slices.Delete(s.state.Runs, i, i+1)
@@ -184,7 +188,7 @@ func (s *store) interrupted() []Options {
 // complete notes that a run came to its end, and what needs no more to be kept because of that.
 func (s *store) complete(ck *checkpoint, keys int64) {
 	s.mu.Lock()
-	s.state.Runs = slices.DeleteFunc(s.state.Runs, func(other *checkpoint) bool { return other == ck })
+	s.state.Runs = slices.DeleteFunc(s.state.Runs, func(other *checkpoint) bool { return other == ck || ck.covers(other) })
 	for _, link := range ck.Links {
 		done := completion{Link: link, Prefix: ck.Options.Prefix, Started: ck.Started, Keys: keys}
 		s.state.Complete = slices.DeleteFunc(s.state.Complete, func(old completion) bool {
@@ -197,6 +201,13 @@ func (s *store) complete(ck *checkpoint, keys int64) {
 	}
 	s.mu.Unlock()
 	s.save()
+}
+
+// covers reports that there is nothing left to do for an earlier run, as a later one compared all of it and more.
+func (ck *checkpoint) covers(earlier *checkpoint) bool {
+	foreign := func(l s3mesh.Link) bool { return !slices.Contains(ck.Links, l) }
+	return earlier.Started.Before(ck.Started) && strings.HasPrefix(earlier.Options.Prefix, ck.Options.Prefix) &&
+		(ck.Options.Full || !earlier.Options.Full) && !slices.ContainsFunc(earlier.Links, foreign)
 }
 
 // last returns the latest complete run over a link that covers a prefix; zero when there is none.

@@ -138,7 +138,8 @@ func (m *mesh) work(ctx context.Context) *sync.WaitGroup {
 	for _, link := range m.set.Links {
 		for _, lane := range []s3mesh.Lane{s3mesh.LaneLive, s3mesh.LaneBulk, s3mesh.LaneLarge} {
 			w := replicate.NewWorker(replicate.WorkerConfig{Link: link, Lane: lane, Queue: m.queue,
-				Replicator: m.engines[link.Target], Gate: gate, Turns: turns[link.Target], Concurrency: 2, Attempts: 5, Observe: m.observe, Log: silent})
+				Replicator: m.engines[link.Target], Gate: gate, Turns: turns[link.Target],
+				Concurrency: 2, Attempts: 5, Observe: m.observe, Log: silent})
 			group.Go(func() {
 				if err := w.Run(ctx); err != nil {
 					panic(err)

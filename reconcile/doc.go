@@ -24,6 +24,6 @@
 // encrypt in a way that changes them (SSE-KMS). An object that was written before the last complete run over the same link was
 // compared by that one. So a HEAD is sent only for what was written since, and not for each key in each run.
 //
-// A key whose objects were asked for is equal when at all sites that hold it they are the same version, or have the same content and
-// the same metadata: such buckets were synchronised before s3mesh came.
+// A key whose objects were asked for is equal when at all sites that hold it they are the same version, or have the same content
+// and the same metadata: such buckets were synchronised before s3mesh came.
 package reconcile

@@ -56,6 +56,7 @@ type Manager struct {
 	wait    time.Duration        // before a scheduled run that failed is tried again
 	polls   map[string]time.Time // when each is due
 	resume  []Options            // the runs that an earlier process was cut off in
+	again   time.Time            // when the first of these goes on
 }
 
 // NewManager returns a manager, which does nothing before [Manager.Run].
@@ -95,8 +96,8 @@ func (m *Manager) Start(opt Options) (Progress, error) {
 	return run.progress(), nil
 }
 
-// Stop ends the run that is running, and the one that waits, and reports whether there was one. It does not go on by itself; a run
-// with the same options goes on where it was.
+// Stop ends the run that is running, and the one that waits, and reports whether there was one. It does not go on by itself; a
+// run with the same options, which is not to begin anew, goes on where it was.
 func (m *Manager) Stop() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,7 +157,7 @@ func (m *Manager) plan() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.reconciler.cfg.Now()
-	m.resume = m.reconciler.store.interrupted()
+	m.resume, m.again = m.reconciler.store.interrupted(), now.Add(settleIn)
 	m.wait = retryFirst
 	if m.schedule.Every > 0 {
 		m.next = now.Add(settleIn)
@@ -209,7 +210,11 @@ func (m *Manager) take() (*run, time.Time) {
 	}
 	run, err := m.reconciler.prepare(opt)
 	if err != nil {
-		m.reconciler.cfg.Log.Warn("cannot compare as scheduled; it is tried again", "error", err)
+		tell := m.reconciler.cfg.Log.Warn
+		if s3mesh.KindOf(err) == s3mesh.KindUnreachable { // which the status tells, and the workers have logged
+			tell = m.reconciler.cfg.Log.Debug
+		}
+		tell("cannot compare as scheduled; it is tried again", "error", err)
 		m.reschedule(opt, err)
 		return nil, m.reconciler.cfg.Now()
 	}
@@ -220,10 +225,10 @@ func (m *Manager) take() (*run, time.Time) {
 // soonest returns what is due first by the schedule. m.mu is held.
 func (m *Manager) soonest() (opt Options, due time.Time, found bool) {
 	if len(m.resume) > 0 {
-		return m.resume[0], time.Time{}, true
+		opt, due, found = m.resume[0], m.again, true
 	}
-	if !m.next.IsZero() {
-		due, found = m.next, true
+	if !m.next.IsZero() && (!found || m.next.Before(due)) {
+		opt, due, found = Options{}, m.next, true
 	}
 	for site, at := range m.polls {
 		if !found || at.Before(due) {
@@ -277,7 +282,11 @@ func (m *Manager) log(run *run, report Report, err error) {
 // reschedule decides when what was just done is due again. m.mu is held.
 func (m *Manager) reschedule(opt Options, err error) {
 	now := m.reconciler.cfg.Now()
-	m.resume = slices.DeleteFunc(m.resume, func(other Options) bool { return sameOptions(opt, other) })
+	if s3mesh.KindOf(err) == s3mesh.KindUnreachable && !m.stopped {
+		m.again = now.Add(jitter(m.wait))
+	} else {
+		m.resume = slices.DeleteFunc(m.resume, func(other Options) bool { return sameOptions(opt, other) })
+	}
 	if m.isPoll(opt) {
 		m.polls[opt.From[0]] = now.Add(jitter(m.schedule.Polls[opt.From[0]]))
 	}

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -274,5 +275,77 @@ func TestEstimate(t *testing.T) {
 		if got := estimate(now, at(10), tc.before, tc.share); !got.Equal(tc.want) {
 			t.Errorf("from %v to %v in 10 s: %v, want %v", tc.before, tc.share, got, tc.want)
 		}
+	}
+}
+
+// Who asks for a run wants to know of now: what an earlier one compared is compared again, and what that left is forgotten.
+func TestAskedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld("a", "b")
+		w.Dir = t.TempDir()
+		slow(w.sites["a"], time.Minute)
+		fill(w.sites["a"], "k%02d", 60)
+		m := manage(t, w, Schedule{})
+		if _, err := m.Start(Options{}); err != nil {
+			t.Fatal(err)
+		}
+		m.after(90 * time.Second)
+		m.Stop()
+		m.after(time.Minute)
+		if _, err := m.Start(Options{Anew: true}); err != nil {
+			t.Fatal(err)
+		}
+		if ended := m.after(time.Hour); len(ended) != 1 || ended[0].Resumed || ended[0].Keys != 60 {
+			t.Errorf("%+v", ended)
+		}
+		m.stop()
+		m = manage(t, w, Schedule{})
+		defer m.stop()
+		if ended := m.after(time.Hour); len(ended) != 0 {
+			t.Errorf("goes on with what was done since: %+v", ended)
+		}
+	})
+}
+
+// A run that was cut off goes on when its sites are back, however long that takes.
+func TestInterruptedRunAwaitsItsSites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld("a", "b")
+		w.Dir = t.TempDir()
+		slow(w.sites["a"], time.Minute)
+		fill(w.sites["a"], "k%02d", 60)
+		m := manage(t, w, Schedule{})
+		if _, err := m.Start(Options{Prefix: "k"}); err != nil {
+			t.Fatal(err)
+		}
+		m.after(90 * time.Second)
+		m.stop()
+		var back atomic.Bool
+		w.Away = func(site string) bool { return !back.Load() && site == "b" }
+		m = manage(t, w, Schedule{})
+		defer m.stop()
+		if ended := m.after(2 * time.Hour); len(ended) != 0 {
+			t.Errorf("%+v", ended)
+		}
+		back.Store(true)
+		if ended := m.after(time.Hour); len(ended) != 1 || !ended[0].Resumed || ended[0].Keys != 60 {
+			t.Errorf("%+v", ended)
+		}
+	})
+}
+
+// A complete run makes up for an earlier one over some of its links, which was cut off.
+func TestCompleteRunCoversEarlierOnes(t *testing.T) {
+	w := newWorld("a", "b", "c")
+	r := New(w.Config)
+	some := &checkpoint{Options: Options{Prefix: "x"}, Links: w.Set.Links[:2], Started: now.Add(-time.Hour)}
+	later := &checkpoint{Links: w.Set.Links[:2], Started: now.Add(time.Hour)}
+	full := &checkpoint{Options: Options{Full: true}, Links: w.Set.Links[:2], Started: now.Add(-time.Hour)}
+	for _, ck := range []*checkpoint{some, later, full} {
+		r.store.keep(ck)
+	}
+	r.store.complete(&checkpoint{Links: w.Set.Links, Started: now}, 0)
+	if left := r.store.state.Runs; len(left) != 2 || left[0] != later || left[1] != full {
+		t.Errorf("%d runs are left, want the later and the full one", len(left))
 	}
 }

@@ -86,6 +86,9 @@ type Options struct {
 	To   []string `json:"to,omitempty"`
 	// DryRun publishes nothing and keeps nothing.
 	DryRun bool `json:"dry_run,omitempty"`
+	// Anew begins with the first key, also where an earlier run with the same options was cut off: what that one compared may have
+	// changed since.
+	Anew bool `json:"anew,omitempty"`
 	// Full asks also the objects that have not changed since the last complete run.
 	Full bool `json:"full,omitempty"`
 }

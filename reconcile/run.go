@@ -25,6 +25,7 @@ type run struct {
 	id    string
 	opt   Options
 	links []s3mesh.Link
+	anew  bool
 	away  []string // sites that do not answer: their links are left out
 	sites []string // by name; a site's place here is its number in this run
 	// readers are the sites, and listers what is merged: the same, or for a site whose listing is not in byte order a copy of it
@@ -51,7 +52,8 @@ type run struct {
 	}
 }
 
-// Run compares, and publishes what differs. It goes on where an earlier run with the same options was cut off. each, where not
+// Run compares, and publishes what differs. It goes on where an earlier run with the same options was cut off, unless
+// opt.Anew is set. each, where not
 // nil, is told of every difference, in key order within a range of the keyspace and never by two goroutines at once.
 //
 // It returns how far it came also with an error, which is an [s3mesh.Error]: KindInvalid for options that name no link,
@@ -77,7 +79,9 @@ func (r *Reconciler) prepare(opt Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &run{Reconciler: r, id: ulid.Make().String(), opt: opt, links: links, away: away, began: r.cfg.Now()}
+	run := &run{Reconciler: r, id: ulid.Make().String(), opt: opt, anew: opt.Anew, links: links, away: away,
+		began: r.cfg.Now()}
+	run.opt.Anew = false // it is not what the run compares
 	for _, l := range links {
 		run.sites = append(run.sites, l.Source, l.Target)
 	}
@@ -99,7 +103,7 @@ func (r *Reconciler) prepare(opt Options) (*run, error) {
 	for i, name := range run.sites {
 		run.opaque[i].Store(r.store.flagged(&r.store.state.Opaque, name))
 	}
-	run.ck = &checkpoint{Options: opt, Links: links, Started: run.began}
+	run.ck = &checkpoint{Options: run.opt, Links: links, Started: run.began}
 	run.enter(PhaseWaiting)
 	return run, nil
 }
@@ -160,7 +164,7 @@ func awayError(sites []string) error {
 func (r *run) start(ctx context.Context) error {
 	r.began = r.cfg.Now() // it may have waited for another run
 	if !r.opt.DryRun {
-		ck, resumed := r.store.begin(r.opt, r.links)
+		ck, resumed := r.store.begin(r.opt, r.links, r.anew)
 		r.store.mu.Lock()
 		r.ck, r.resumed = ck, resumed
 		r.store.mu.Unlock()

@@ -238,7 +238,8 @@ func (r *Replicator) overwrite(ctx context.Context, j *job, source *openState, t
 	return r.recheck(ctx, j, r.holding(*source.version, written), target.object.VersionID)
 }
 
-// inSync deals with a target that says it holds the source's version. A replica that was seen to be something else is written anew.
+// inSync deals with a target that says it holds the source's version. A replica that was seen to be something else is written
+// anew.
 func (r *Replicator) inSync(ctx context.Context, j *job, source *openState, target state) error {
 	repairs := j.Task.Event.Repair && source.holdsObject() && target.holdsObject() && target.version.Origin != r.Target
 	if !repairs {

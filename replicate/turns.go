@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Turns has the tasks of one key to one site take turns, as a bucket without versions needs: two replicas of the same bytes have the
-// same ETag, so that the condition of a write cannot tell which one it replaces, and nothing shows afterwards. It holds within one
-// process. The zero value is ready; nil is no turns. It is safe for concurrent use.
+// Turns has the tasks of one key to one site take turns, as a bucket without versions needs: two replicas of the same bytes have
+// the same ETag, so that the condition of a write cannot tell which one it replaces, and nothing shows afterwards. It holds
+// within one process. The zero value is ready; nil is no turns. It is safe for concurrent use.
 type Turns struct {
 	mu    sync.Mutex
 	turns map[string]*turn

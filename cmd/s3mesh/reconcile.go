@@ -24,7 +24,7 @@ const reconcilePoll = 250 * time.Millisecond
 type reconcileOptions struct {
 	connection
 	reconcile.Options
-	noWait bool
+	noWait, resume bool
 }
 
 func newReconcile(g *globals) *cobra.Command {
@@ -52,6 +52,7 @@ Exit code 3: --dry-run found differences, or some of what differed became dead l
 	f.StringSliceVar(&o.To, "to", nil, "compare only links to these sites")
 	f.BoolVar(&o.DryRun, "dry-run", false, "tell what differs, and change nothing")
 	f.BoolVar(&o.Full, "full", false, "ask for each key whose listing leaves doubt, also where nothing changed lately")
+	f.BoolVar(&o.resume, "resume", false, "go on where a comparison with the same flags was stopped, and not with the first key")
 	f.BoolVar(&o.noWait, "no-wait", false, "begin, and do not wait")
 	cmd.AddCommand(newReconcileStatus(g), newReconcileStop(g))
 	return cmd
@@ -82,7 +83,7 @@ func newReconcileStatus(g *globals) *cobra.Command {
 func newReconcileStop(g *globals) *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use: "stop", Short: "End the comparison in progress; the next one goes on where it was",
+		Use: "stop", Short: "End the comparison in progress; one with --resume goes on where it was",
 		Example: "  s3mesh reconcile stop",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -96,7 +97,7 @@ func newReconcileStop(g *globals) *cobra.Command {
 			}
 			return g.write(admin.Stopped{Stopped: stopped}, func(w io.Writer) {
 				if stopped {
-					fmt.Fprintln(w, "stopped; what was found so far is replicated, and the next comparison goes on where this one was")
+					fmt.Fprintln(w, "stopped; what was found so far is replicated, and 's3mesh reconcile --resume' goes on where this one was")
 				} else {
 					fmt.Fprintln(w, "no comparison is in progress")
 				}
@@ -112,6 +113,7 @@ func runReconcile(ctx context.Context, g *globals, o reconcileOptions) error {
 	if err != nil {
 		return err
 	}
+	o.Anew = !o.resume
 	if o.DryRun {
 		return dryRun(ctx, g, client, o.Options)
 	}
@@ -160,7 +162,7 @@ func leftRunning(ctx context.Context, g *globals, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	fmt.Fprintln(g.err, "\nThe comparison goes on in the running process: 's3mesh reconcile status' tells, 's3mesh reconcile stop' ends it.")
+	fmt.Fprintln(g.err, "\nThe comparison goes on in the running process: see 's3mesh reconcile status' and 's3mesh reconcile stop'.")
 	return err
 }
 

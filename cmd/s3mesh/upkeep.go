@@ -114,7 +114,7 @@ func (u *upkeep) clean(ctx context.Context) {
 // cleanSite compares a site with those that it is linked to, and then removes its mark, unless there are other processes that
 // have to compare it too. It reports whether it could.
 func (u *upkeep) cleanSite(ctx context.Context, mark natsqueue.DirtyMark) bool {
-	_, err := u.reconciler.Run(ctx, reconcile.Options{From: []string{mark.Site}}, nil)
+	_, err := u.reconciler.Run(ctx, reconcile.Options{From: []string{mark.Site}, Anew: true}, nil)
 	if err == nil && u.alone {
 		_, err = u.dirt.Clean(ctx, mark)
 	}

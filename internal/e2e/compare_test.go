@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// TestBackfill: what was in the buckets before s3mesh came, and before a site joined, is at all sites by itself, and what was equal
-// already is not written again.
+// TestBackfill: what was in the buckets before s3mesh came, and before a site joined, is at all sites by itself, and what was
+// equal already is not written again.
 func TestBackfill(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t)
