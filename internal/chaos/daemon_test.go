@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3mesh/s3mesh/admin"
 	"github.com/s3mesh/s3mesh/internal/peer"
 )
 
@@ -30,6 +32,7 @@ const (
 type daemon struct {
 	dir, file string
 	env       []string
+	admin     *admin.Client
 	log       *os.File
 	cmd       *exec.Cmd
 	done      chan struct{}
@@ -37,16 +40,18 @@ type daemon struct {
 
 func (w *world) newDaemon(t *testing.T) *daemon {
 	t.Helper()
-	d := &daemon{dir: w.dir, file: filepath.Join(w.dir, "mesh.yaml"), log: w.file(t, "daemon.jsonl")}
+	address := freeAddress(t)
+	d := &daemon{dir: w.dir, file: filepath.Join(w.dir, "mesh.yaml"), log: w.file(t, "daemon.jsonl"),
+		admin: &admin.Client{URL: "http://" + address, Token: rand.Text()}}
 	d.env = []string{"HOME=" + w.dir, "TMPDIR=" + w.dir, "PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1 atexit_sleep_ms=0",
-		"INTAKE_TOKEN=" + w.token, "ADMIN_TOKEN=" + rand.Text()}
+		"INTAKE_TOKEN=" + w.token, "ADMIN_TOKEN=" + d.admin.Token}
 	for _, r := range w.regions {
 		d.env = append(d.env, r.Prefix()+"AWS_ACCESS_KEY_ID="+r.config.Replicator.AccessKeyID,
 			r.Prefix()+"AWS_SECRET_ACCESS_KEY="+r.config.Replicator.SecretAccessKey)
 	}
 	var text bytes.Buffer
 	err := meshFile.Execute(&text, map[string]any{"Regions": w.regions, "Queue": filepath.Join(w.dir, "queue"),
-		"Intake": w.intake, "Admin": freeAddress(t), "Deletes": *deletesFlag})
+		"Intake": w.intake, "Admin": address, "Deletes": *deletesFlag})
 	if err == nil {
 		err = os.WriteFile(d.file, text.Bytes(), 0o600)
 	}
@@ -57,6 +62,7 @@ func (w *world) newDaemon(t *testing.T) *daemon {
 		if err := d.stop(); err != nil {
 			t.Error(err)
 		}
+		http.DefaultClient.CloseIdleConnections() // which the API's client uses
 	})
 	return d
 }

@@ -80,12 +80,23 @@ func (w *world) tormentProxy(ctx context.Context, p *proxy, between, length span
 	}
 }
 
+// tormentDaemon kills the daemon, at first and now and then afterwards in the middle of a comparison of the regions.
 func (w *world) tormentDaemon(ctx context.Context) error {
 	rng := w.random("daemon")
-	for {
-		wait, down := betweenDaemonKills.pick(rng), daemonDown.pick(rng)
+	for kills := 0; ; kills++ {
+		wait, down, into := betweenDaemonKills.pick(rng), daemonDown.pick(rng), intoComparison.pick(rng)
+		comparing := rng.IntN(2) == 0 || kills == 0
 		if !pause(ctx, wait) {
 			return nil
+		}
+		if comparing {
+			middle, err := w.beginComparison(ctx, into)
+			if err != nil {
+				return err
+			}
+			if middle {
+				w.damage.add("comparison killed")
+			}
 		}
 		w.damage.add("daemon killed")
 		w.log.Info("kill", "place", "daemon")

@@ -33,6 +33,9 @@ type operation struct {
 	// Saw is the ID of the operation whose result its writer saw under the key before, if it looked.
 	Saw string `json:"saw,omitempty"`
 
+	// SameBytes tells that it wrote the bytes that its writer had written under the key before: what it changed is the metadata.
+	SameBytes bool `json:"same_bytes,omitempty"`
+
 	Size        int    `json:"size"`
 	SHA256      string `json:"sha256,omitempty"`
 	ContentType string `json:"content_type,omitempty"`
@@ -91,31 +94,10 @@ func (h *history) byKey() map[string][]*operation {
 	return keys
 }
 
-// unannounced returns the keys for which the region may have died between the write and its event: what is unknown, and what it
-// said that it could not deliver. A lost event of several deletes names one of them.
-func (h *history) unannounced(region string, lost []string) []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	batches := map[string]bool{}
-	for _, o := range h.operations {
-		if o.Region == region && o.Batch != "" && slices.Contains(lost, o.Key) {
-			batches[o.Batch] = true
-		}
-	}
-	keys := slices.Clone(lost)
-	for _, o := range h.operations {
-		if o.Region == region && (o.Fate == unknown || o.Batch != "" && batches[o.Batch]) {
-			keys = append(keys, o.Key)
-		}
-	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
-}
-
 func (h *history) summary() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fates, bytes, large, deletes, stray := map[fate]int{}, 0, 0, 0, 0
+	fates, bytes, large, deletes, same, stray := map[fate]int{}, 0, 0, 0, 0, 0
 	for _, o := range h.operations {
 		fates[o.Fate]++
 		bytes += o.Size
@@ -125,12 +107,15 @@ func (h *history) summary() string {
 		if o.Delete {
 			deletes++
 		}
+		if o.SameBytes {
+			same++
+		}
 		if o.Fate != acknowledged && o.Fate != void && !o.Killed {
 			stray++
 		}
 	}
-	return fmt.Sprintf("%d operations: %v, %d deletes, %d MiB, %d objects in parts, %d failed though the region was up",
-		len(h.operations), fates, deletes, bytes>>20, large, stray)
+	return fmt.Sprintf("%d operations: %v, %d deletes, %d of metadata alone, %d MiB, %d objects in parts, %d failed though the "+
+		"region was up", len(h.operations), fates, deletes, same, bytes>>20, large, stray)
 }
 
 // save writes the log to a file, a line for each operation.

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -23,15 +21,15 @@ import (
 const bucketName = "photos"
 
 // region is a store that can be killed and comes back with what it had. Writers talk to it directly, the daemon through ToStore,
-// and it sends its notifications through toIntake.
+// and it sends its notifications through tap and toIntake.
 type region struct {
 	Name, Bucket      string
 	ToStore, toIntake *proxy
+	tap               *tap
 
 	client        // of the SDK's defaults
 	once   client // gives up at the first failure
 	config devstore.Config
-	lost   *lostEvents
 	// lives counts kills and restarts: an operation during which it changed may have happened without being announced.
 	lives   atomic.Int64
 	running *devstore.Region // used by one goroutine at a time
@@ -42,15 +40,15 @@ func (r *region) Prefix() string { return strings.ToUpper(r.Name) + "_" }
 
 func (w *world) newRegion(t *testing.T, name string) *region {
 	t.Helper()
-	r := &region{Name: name, Bucket: bucketName, lost: &lostEvents{}}
-	handler := slog.NewJSONHandler(w.file(t, "region-"+name+".jsonl"), nil)
+	r := &region{Name: name, Bucket: bucketName}
 	r.toIntake = newProxy(t, "intake-"+name, w.intake)
+	r.tap = newTap(t, r.toIntake, w.seed, &w.damage)
 	r.config = devstore.Config{
 		Site: name, Region: "us-east-1", Bucket: bucketName, Dir: filepath.Join(w.dir, name), Addr: freeAddress(t),
 		Client:     devstore.Credentials{AccessKeyID: "client-" + name, SecretAccessKey: rand.Text()},
 		Replicator: devstore.Credentials{AccessKeyID: "replicator-" + name, SecretAccessKey: rand.Text()},
-		EventURL:   "http://" + r.toIntake.Address() + "/v1/events/" + name, EventToken: w.token,
-		Logger: slog.New(lostHandler{handler, r.lost}),
+		EventURL:   "http://" + r.tap.Address() + "/v1/events/" + name, EventToken: w.token,
+		Logger: slog.New(slog.NewJSONHandler(w.file(t, "region-"+name+".jsonl"), nil)),
 	}
 	r.ToStore = newProxy(t, "store-"+name, r.config.Addr)
 	if err := r.restart(t.Context()); err != nil {
@@ -89,47 +87,4 @@ func (r *region) restart(ctx context.Context) error {
 	r.running = running
 	r.lives.Add(1)
 	return nil
-}
-
-// lostEvents are the keys whose events a region gave up to deliver. It is safe for concurrent use.
-type lostEvents struct {
-	mu   sync.Mutex
-	keys []string
-}
-
-func (l *lostEvents) add(key string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.keys = append(l.keys, key)
-}
-
-func (l *lostEvents) all() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]string(nil), l.keys...)
-}
-
-// lostHandler notes the events that a region logs as lost.
-type lostHandler struct {
-	slog.Handler
-	lost *lostEvents
-}
-
-func (h lostHandler) Handle(ctx context.Context, r slog.Record) error {
-	if strings.HasPrefix(r.Message, "event lost") { // a log has no codes
-		r.Attrs(func(a slog.Attr) bool {
-			if a.Key == "key" {
-				key, err := url.QueryUnescape(a.Value.String())
-				if err == nil {
-					h.lost.add(key)
-				}
-			}
-			return true
-		})
-	}
-	return h.Handler.Handle(ctx, r)
-}
-
-func (h lostHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return lostHandler{h.Handler.WithAttrs(attrs), h.lost}
 }

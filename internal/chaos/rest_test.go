@@ -1,19 +1,11 @@
 package chaos
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"strings"
 	"testing"
-	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // linkStatus is what status --json tells of a link.
@@ -65,70 +57,6 @@ func (w *world) rest(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-// announceAgain sends the events that a region may have died with, or gave up to deliver. It stands in for the comparison of
-// the sites (reconcile) that finds such keys in production: it tells of these keys and of no others.
-func (w *world) announceAgain(t *testing.T) {
-	t.Helper()
-	n, lost := 0, 0
-	for _, r := range w.regions {
-		for _, key := range w.history.unannounced(r.Name, r.lost.all()) {
-			if err := w.announce(t.Context(), r, key); err != nil {
-				t.Fatalf("announce %q of %s: %v", key, r.Name, err)
-			}
-			n++
-		}
-		lost += len(r.lost.all())
-	}
-	t.Logf("%d keys announced again; the regions gave up to deliver %d events", n, lost)
-}
-
-// announce tells the daemon of what a region holds under a key, as the region would.
-func (w *world) announce(ctx context.Context, r *region, key string) error {
-	out, body, err := r.open(ctx, key)
-	if err != nil {
-		return err
-	}
-	object := map[string]any{"key": url.QueryEscape(key)}
-	name := "ObjectRemoved:DeleteMarkerCreated"
-	if out != nil {
-		if err := body.Close(); err != nil {
-			return err
-		}
-		name = "ObjectCreated:Put"
-		object["size"], object["eTag"] = aws.ToInt64(out.ContentLength), strings.Trim(aws.ToString(out.ETag), `"`)
-		object["versionId"] = aws.ToString(out.VersionId)
-	}
-	message, err := json.Marshal(map[string]any{"Records": []any{map[string]any{
-		"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": name, "eventTime": time.Now().UTC().Format(time.RFC3339),
-		"s3": map[string]any{"bucket": map[string]any{"name": r.Bucket}, "object": object},
-	}}})
-	if err != nil {
-		return err
-	}
-	return w.post(ctx, r.Name, message)
-}
-
-func (w *world) post(ctx context.Context, site string, message []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.intake+"/v1/events/"+site, bytes.NewReader(message))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+w.token)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	answer, err := io.ReadAll(resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", resp.Status, answer)
-	}
-	return nil
 }
 
 // noLetters fails the test when a task was given up: everything here passes.

@@ -23,6 +23,7 @@ type world struct {
 	daemon  *daemon
 	intake  string // host and port that the daemon listens on
 	token   string // of the intake
+	writers []*writer
 	history *history
 	damage  damage
 	log     *slog.Logger // what is done to the world
@@ -105,6 +106,8 @@ intake:
 admin:
   listen: {{.Admin}}
   token: ${ADMIN_TOKEN}
+reconcile:
+  every: 0s
 replication:
   large_object: 5MiB
 {{- if .Deletes}}
