@@ -162,7 +162,7 @@ func leftRunning(ctx context.Context, g *globals, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	fmt.Fprintln(g.err, "\nThe comparison goes on in the running process: see 's3mesh reconcile status' and 's3mesh reconcile stop'.")
+	fmt.Fprintln(g.err, "\nThe comparison goes on in the running process: see 's3mesh reconcile status', or 'stop'.")
 	return err
 }
 
