@@ -356,3 +356,21 @@ func TestMarksAreBounded(t *testing.T) {
 		break
 	}
 }
+
+// A bucket whose size is known is not split into more ranges than are worth the pages that are read twice at their bounds.
+func TestKnownBucketIsSplitLess(t *testing.T) {
+	w := newWorld("a", "b")
+	for i := range 100 {
+		w.sites["a"].put(fmt.Sprintf("f%02d/x", i), 5, "e", now)
+	}
+	for keys, most := range map[int64]int{0: maxShards, 100: 4, 200_000: 10, 1e9: maxShards} {
+		r := New(w.Config)
+		if keys > 0 {
+			r.store.complete(&checkpoint{Links: w.Set.Links, Started: now}, keys)
+		}
+		rep, err := r.Run(t.Context(), Options{}, nil)
+		if err != nil || rep.Shards != most {
+			t.Errorf("%d keys: %d shards, want %d (%v)", keys, rep.Shards, most, err)
+		}
+	}
+}

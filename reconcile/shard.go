@@ -10,6 +10,8 @@ import (
 
 const (
 	maxShards = 64
+	// fullShard is how many keys a shard is to have, where that is known: a page is read beyond its end, and once more by the next.
+	fullShard = 20_000
 	// maxDepth is how many folders are gone down through while each holds but one other.
 	maxDepth = 32
 	// splitters split a bucket without folders.
@@ -66,9 +68,17 @@ func (r *run) bounds(ctx context.Context) ([]string, error) {
 		if more {
 			folders = addSplitters(folders, prefix)
 		}
-		return thin(folders, maxShards-1), nil
+		return thin(folders, r.mostShards()-1), nil
 	}
 	return nil, nil
+}
+
+// mostShards is how many shards are worth their while.
+func (r *run) mostShards() int {
+	if r.expected == 0 {
+		return maxShards
+	}
+	return int(max(int64(r.cfg.Parallel), min(r.expected/fullShard, maxShards)))
 }
 
 // folders returns those of all sites, in byte order. What is no folder below prefix, as a store with other ideas of one might
