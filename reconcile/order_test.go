@@ -369,8 +369,8 @@ func TestKnownBucketIsSplitLess(t *testing.T) {
 			r.store.complete(&checkpoint{Links: w.Set.Links, Started: now}, keys)
 		}
 		rep, err := r.Run(t.Context(), Options{}, nil)
-		if err != nil || rep.Shards != most {
-			t.Errorf("%d keys: %d shards, want %d (%v)", keys, rep.Shards, most, err)
+		if err != nil || rep.Shards > most || most == maxShards && rep.Shards <= 10 {
+			t.Errorf("%d keys: %d shards, want at most %d (%v)", keys, rep.Shards, most, err)
 		}
 	}
 }
