@@ -42,6 +42,8 @@ type Version struct {
 	Origin string `json:"origin"`
 	// ETag is the ETag at the origin, without quotes. Empty for a delete.
 	ETag string `json:"etag,omitempty"`
+	// OpaqueETag tells that ETag does not depend on the content alone, as the origin's bucket encrypts.
+	OpaqueETag bool `json:"opaque_etag,omitempty"`
 	// VersionID is the version ID at the origin. Empty where the origin's bucket is not versioned.
 	VersionID string `json:"version_id,omitempty"`
 	// Deleted marks a delete: a marker in a versioned bucket.

@@ -164,7 +164,7 @@ func (r *Replicator) versionOf(ctx context.Context, site, key string, obj s3mesh
 		return nil, err
 	}
 	if restored {
-		return &s3mesh.Version{Time: s3mesh.TimeAt(obj.LastModified), Origin: site, ETag: obj.ETag,
+		return &s3mesh.Version{Time: s3mesh.TimeAt(obj.LastModified), Origin: site, ETag: obj.ETag, OpaqueETag: obj.OpaqueETag,
 			VersionID: obj.VersionID}, nil
 	}
 	return &reading.Version, nil

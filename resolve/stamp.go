@@ -19,7 +19,7 @@ const MetadataName = "s3mesh-version"
 //
 //	v1 <seconds>.<counter>[~] <origin> <etag> <version id> <written> <binding>
 //
-// A "~" marks a time that is not exact, "-" an absent version ID; written is when the replica was made, in Unix nanoseconds.
+// A "~" marks a time that is not exact, or an ETag that does not depend on the content alone, "-" an absent version ID; written is when the replica was made, in Unix nanoseconds.
 // The binding is a short hash over the other fields, the place of the replica and its size: a client that copies a replica to
 // another key or site, or rewrites its body and keeps the metadata, does not smuggle the old version along.
 type Stamp struct {
@@ -35,15 +35,18 @@ type Place struct{ Site, Key string }
 // Encode returns the metadata value for a replica at a place with size bytes.
 func (s Stamp) Encode(at Place, size int64) string {
 	v := s.Version
-	mark, versionID := "", v.VersionID
+	mark, etag, versionID := "", v.ETag, v.VersionID
 	if !v.Exact {
 		mark = "~"
+	}
+	if v.OpaqueETag {
+		etag += "~"
 	}
 	if versionID == "" {
 		versionID = "-"
 	}
 	text := fmt.Sprintf("v1 %d.%d%s %s %s %s %d",
-		v.Time.Seconds, v.Time.Counter, mark, v.Origin, v.ETag, versionID, s.Written.UnixNano())
+		v.Time.Seconds, v.Time.Counter, mark, v.Origin, etag, versionID, s.Written.UnixNano())
 	return text + " " + binding(text, at, size)
 }
 
@@ -89,8 +92,9 @@ func ParseStamp(value string, at Place, size int64) (Stamp, error) {
 	v := s3mesh.Version{
 		Time:   s3mesh.LogicalTime{Seconds: seconds, Counter: uint32(counter)},
 		Exact:  !inexact,
-		Origin: f[2], ETag: f[3], VersionID: f[4],
+		Origin: f[2], VersionID: f[4],
 	}
+	v.ETag, v.OpaqueETag = strings.CutSuffix(f[3], "~")
 	if v.VersionID == "-" {
 		v.VersionID = ""
 	}
@@ -112,14 +116,14 @@ type Reading struct {
 // content.
 func Read(site, key string, obj s3mesh.Object) Reading {
 	native := Reading{Version: s3mesh.Version{
-		Time: s3mesh.TimeAt(obj.LastModified), Origin: site, ETag: obj.ETag, VersionID: obj.VersionID,
+		Time: s3mesh.TimeAt(obj.LastModified), Origin: site, ETag: obj.ETag, OpaqueETag: obj.OpaqueETag, VersionID: obj.VersionID,
 	}}
 	value, stamped := obj.Attributes.Metadata[MetadataName]
 	if !stamped {
 		return native
 	}
 	stamp, err := ParseStamp(value, Place{site, key}, obj.Size)
-	if err == nil && !sameContent(stamp.Version.ETag, obj) {
+	if err == nil && !stamp.Version.OpaqueETag && !sameContent(stamp.Version.ETag, obj) {
 		err = fmt.Errorf("%w: its ETag is that of other content", errStamp)
 	}
 	if err == nil && !plausible(stamp.Version.Time, obj.LastModified) {

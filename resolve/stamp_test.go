@@ -26,8 +26,8 @@ var original = s3mesh.Version{Time: s3mesh.LogicalTime{Seconds: 1_795_436_390, C
 func TestStampSurvives(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := s3mesh.Version{
-			Time:      s3mesh.LogicalTime{Seconds: rapid.Int64().Draw(t, "seconds"), Counter: rapid.Uint32().Draw(t, "counter")},
-			Exact:     rapid.Bool().Draw(t, "exact"),
+			Time:  s3mesh.LogicalTime{Seconds: rapid.Int64().Draw(t, "seconds"), Counter: rapid.Uint32().Draw(t, "counter")},
+			Exact: rapid.Bool().Draw(t, "exact"), OpaqueETag: rapid.Bool().Draw(t, "opaque"),
 			Origin:    rapid.StringMatching(`[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?`).Draw(t, "origin"),
 			ETag:      rapid.StringMatching(`[0-9a-f]{32}(-[0-9]{1,5})?`).Draw(t, "etag"),
 			VersionID: rapid.StringMatching(`([A-Za-z0-9._]{1,40})?`).Draw(t, "version"),
@@ -108,6 +108,26 @@ func TestReadComparesOnlyComparableETags(t *testing.T) {
 		if r := resolve.Read("eu-west-2", "k", o); !r.Replica {
 			t.Errorf("%s: %+v", name, r)
 		}
+	}
+}
+
+// A replica in plain text of what its origin's bucket encrypts has another ETag than the original.
+func TestReadReplicaOfEncrypted(t *testing.T) {
+	encrypted := resolve.Read("us-east-1", "k", s3mesh.Object{ETag: original.ETag, OpaqueETag: true, VersionID: original.VersionID,
+		LastModified: written}).Version
+	o := replica("k", 10, encrypted)
+	o.ETag = strings.Repeat("0", 32)
+	r := resolve.Read("eu-west-2", "k", o)
+	if !r.Replica || r.Version != encrypted {
+		t.Errorf("%+v, want a replica of %+v", r, encrypted)
+	}
+	// A stamp does not come to say that by itself.
+	o = replica("k", 10, original)
+	o.ETag = strings.Repeat("0", 32)
+	o.Attributes.Metadata[resolve.MetadataName] = strings.Replace(o.Attributes.Metadata[resolve.MetadataName],
+		original.ETag, original.ETag+"~", 1)
+	if r := resolve.Read("eu-west-2", "k", o); r.Replica || r.Fault == nil {
+		t.Errorf("%+v", r)
 	}
 }
 

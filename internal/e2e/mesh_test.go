@@ -101,10 +101,10 @@ func (m *mesh) stopRegion(t *testing.T, name string) {
 }
 
 // addMinIO starts a MinIO server as a site of the mesh. Users and s3mesh share its credentials.
-func (m *mesh) addMinIO(t *testing.T, name string) *site {
+func (m *mesh) addMinIO(t *testing.T, name string, env ...string) *site {
 	t.Helper()
-	env := append(peer.Webhook(m.eventURL(name)), "MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_1="+m.token)
-	e := peer.MinIO(t, env...)
+	env = append(env, peer.Webhook(m.eventURL(name))...)
+	e := peer.MinIO(t, append(env, "MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_1="+m.token)...)
 	s := &site{Name: name, Endpoint: e.URL, Bucket: e.CreateBucket(t), Region: e.Region,
 		AccessKey: e.AccessKey, SecretKey: e.SecretKey}
 	e.Subscribe(t, s.Bucket)
