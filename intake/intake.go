@@ -59,7 +59,11 @@ func (c Config) receive(w http.ResponseWriter, req *http.Request) {
 		err = c.Accept(req.Context(), site, events)
 	}
 	if err != nil {
-		c.Log.Error("a notification was refused", "site", site, "error", err)
+		tell := c.Log.Error
+		if req.Context().Err() != nil { // the sender has hung up, and comes again
+			tell = c.Log.Debug
+		}
+		tell("a notification was refused", "site", site, "error", err)
 		webapi.FailByKind(w, err)
 	}
 }

@@ -98,3 +98,17 @@ func TestBrokenOffIsSentAgain(t *testing.T) {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}
 }
+
+// A sender that hangs up comes again: that is no error of anybody's.
+func TestSenderThatHangsUpIsNoError(t *testing.T) {
+	var log strings.Builder
+	ctx, hangUp := context.WithCancel(t.Context())
+	h := intake.Handler(intake.Config{Token: token, Decode: notify.Decode, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Accept: func(ctx context.Context, _ string, _ []s3mesh.Event) error { hangUp(); return ctx.Err() }})
+	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/events/us", strings.NewReader(message))
+	req.Header.Set("Authorization", "Bearer "+token)
+	h.ServeHTTP(httptest.NewRecorder(), req)
+	if log.Len() > 0 {
+		t.Errorf("logged: %s", &log)
+	}
+}
