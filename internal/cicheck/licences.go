@@ -28,6 +28,7 @@ var permissive = []struct{ phrase, name string }{
 	{"permission to use, copy, modify, and/or distribute", "ISC"},
 	{"permission to use, copy, modify, and distribute", "ISC"},
 	{"mozilla public license", "MPL-2.0"},
+	{"this is free and unencumbered software released into the public domain", "Unlicense"},
 }
 
 // licences reads `go list -deps -json` and returns an error that names every module under a licence we may not link.
@@ -99,7 +100,7 @@ func licenceOf(dir string) (string, error) {
 
 func isLicenceFile(name string) bool {
 	name = strings.ToUpper(name)
-	return strings.HasPrefix(name, "LICENSE") || strings.HasPrefix(name, "LICENCE") || strings.HasPrefix(name, "COPYING")
+	return strings.HasPrefix(name, "LICENSE") || strings.HasPrefix(name, "UNLICENSE") || strings.HasPrefix(name, "LICENCE") || strings.HasPrefix(name, "COPYING")
 }
 
 func classify(text string) (string, error) {

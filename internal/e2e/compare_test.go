@@ -153,8 +153,8 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// TestEncrypted: buckets that encrypt with a key of their own, so that ETags tell nothing, are compared without taking every object
-// for another.
+// TestEncrypted: buckets that encrypt with a key of their own, so that ETags tell nothing, are compared without taking every
+// object for another.
 func TestEncrypted(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t)
