@@ -19,10 +19,10 @@ const MetadataName = "s3mesh-version"
 //
 //	v1 <seconds>.<counter>[~] <origin> <etag>[~] <version id> <written> <binding>
 //
-// A "~" marks a time that is not exact, or an ETag that does not depend on the content alone, "-" an absent version ID; written is
-// when the replica was made, in Unix nanoseconds. The binding is a short hash over the other fields, the place of the replica and
-// its size: a client that copies a replica to another key or site, or rewrites its body and keeps the metadata, does not smuggle
-// the old version along.
+// A "~" marks a time that is not exact, or an ETag that does not depend on the content alone, "-" an absent version ID; written
+// is when the replica was made, in Unix nanoseconds. The binding is a short hash over the other fields, the place of the replica
+// and its size: a client that copies a replica to another key or site, or rewrites its body and keeps the metadata, does not
+// smuggle the old version along.
 type Stamp struct {
 	Version s3mesh.Version
 	// Written is the time of the replicator that wrote the replica, different for every replica at a site: of two objects with
