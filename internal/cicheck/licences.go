@@ -99,8 +99,8 @@ func licenceOf(dir string) (string, error) {
 }
 
 func isLicenceFile(name string) bool {
-	name = strings.ToUpper(name)
-	return strings.HasPrefix(name, "LICENSE") || strings.HasPrefix(name, "UNLICENSE") || strings.HasPrefix(name, "LICENCE") || strings.HasPrefix(name, "COPYING")
+	return slices.ContainsFunc([]string{"LICENSE", "LICENCE", "UNLICENSE", "COPYING"},
+		func(start string) bool { return strings.HasPrefix(strings.ToUpper(name), start) })
 }
 
 func classify(text string) (string, error) {
