@@ -100,10 +100,16 @@ func (c *candidate) settle(sites []string, answers []answer) {
 	read := func(i, j int) bool { return answers[i].read && answers[j].read }
 	sameVersion := func(i, j int) bool {
 		same, sure := sameVersion(c.key, at(i), at(j))
-		if same && !sure && !sameObject(at(i), at(j)) {
-			c.confused, same = true, false
+		switch {
+		case !same:
+			return false
+		case sure: // unless a client wrote over a replica and kept its stamp
+			return sameAttributes(at(i).object.Attributes, at(j).object.Attributes)
+		case !sameObject(at(i), at(j)):
+			c.confused = true
+			return false
 		}
-		return same
+		return true
 	}
 	c.group(func(i, j int) bool { return read(i, j) && (sameVersion(i, j) || sameObject(at(i), at(j))) })
 	if c.oneGroup() {

@@ -262,3 +262,15 @@ func TestAwaySitesAreLeftOut(t *testing.T) {
 		t.Errorf("nothing to compare: %v", err)
 	}
 }
+
+// A client that wrote over a replica and kept its stamp made a version of its own, which the replicators tell from the history.
+func TestCopiedStampIsNoSameVersion(t *testing.T) {
+	w := newWorld("a", "b")
+	w.sites["a"].put("k", 5, "e", now.Add(-2*time.Minute))
+	w.sites["b"].replicate("k", w.sites["a"], "e", now.Add(-time.Minute))
+	o := w.sites["b"].objects["k"]
+	o.Attributes.ContentType = "text/other"
+	w.sites["b"].objects["k"] = o
+	mustRun(t, w.compared(t, now.Add(-time.Hour)), Options{})
+	equalStrings(t, "events", w.queue.published(), "a->b k", "b->a k")
+}

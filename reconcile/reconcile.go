@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/s3mesh/s3mesh"
@@ -64,7 +65,8 @@ type Config struct {
 	Dir string
 	// Ready, where set, waits until a site answers. It is called before a run, and before a request that failed is repeated.
 	Ready func(ctx context.Context, site string) error
-	// Away, where set, reports whether a site does not answer. A run leaves its links out, and says so.
+	// Away, where set, reports whether a site does not answer. It is asked of all sites at once before a run, which leaves the links
+	// of those that do not out, and says so.
 	Away func(site string) bool
 	// Observe, where set, is told of the progress of each run about once a second, and once when it ends.
 	Observe func(Progress)
@@ -186,18 +188,28 @@ func (c *Config) reachable(links []s3mesh.Link) (left []s3mesh.Link, away []stri
 	if c.Away == nil {
 		return links, nil, nil
 	}
+	var sites []string
 	for _, l := range links {
-		gone := len(away)
-		for _, site := range []string{l.Source, l.Target} {
-			if c.Away(site) {
-				away = append(away, site)
-			}
+		sites = append(sites, l.Source, l.Target)
+	}
+	sites = canonical(sites)
+	gone := make([]bool, len(sites))
+	var group sync.WaitGroup
+	for i, site := range sites {
+		group.Go(func() { gone[i] = c.Away(site) })
+	}
+	group.Wait()
+	for i, site := range sites {
+		if gone[i] {
+			away = append(away, site)
 		}
-		if len(away) == gone {
+	}
+	for _, l := range links {
+		if !slices.Contains(away, l.Source) && !slices.Contains(away, l.Target) {
 			left = append(left, l)
 		}
 	}
-	if away = canonical(away); len(left) == 0 {
+	if len(left) == 0 {
 		return nil, nil, &s3mesh.Error{Kind: s3mesh.KindUnreachable, Op: "reconcile",
 			Err: fmt.Errorf("%s: no answer, and no link to compare without them", strings.Join(away, ", "))}
 	}

@@ -245,9 +245,9 @@ func TestRepairs(t *testing.T) {
 		reason  string
 	}{
 		{"from where it was written", nil, func(m *mesh) { m.change("b", "k", red); m.change("c", "k", red) },
-			[]s3mesh.Link{ab, ac}, ""},
+			[]s3mesh.Link{ab, ba, ac, ca}, ""},
 		{"over another site, where there is no link", []s3mesh.Link{ab, bc, ca}, func(m *mesh) { m.change("c", "k", red) },
-			[]s3mesh.Link{bc}, ""},
+			[]s3mesh.Link{bc, ca}, ""},
 		{"no link from an equal site", []s3mesh.Link{ab, bc, ca},
 			func(m *mesh) { m.change("b", "k", red); m.change("c", "k", red) }, []s3mesh.Link{ab}, "no link leads to c"},
 		{"two replicas, and the original not among them", nil, func(m *mesh) {

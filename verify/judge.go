@@ -249,7 +249,10 @@ func (r *runner) planRepair(f *Finding, l look, reference, h *held) {
 			continue
 		}
 		f.Repairs = append(f.Repairs, Repair{f.Key, source.site, h.site})
-		if r.undecided(reference, h) && r.linked(h.site, reference.site) {
+		// What bears the stamp of the original may be a client's copy of it, which is the later one then: the replicators see that. No
+		// original is repaired, so that asking for it is no risk.
+		copied := h.latest().Same(reference.latest()) && reference.latest().Origin == reference.site
+		if (r.undecided(reference, h) || copied) && r.linked(h.site, reference.site) {
 			f.Repairs = append(f.Repairs, Repair{f.Key, h.site, reference.site})
 		}
 		return

@@ -37,11 +37,13 @@ type letterFlags struct {
 	link, prefix, site   string
 	kinds                []string
 	olderThan, newerThan time.Duration
+	given                func(flag string) bool // on the command line
 }
 
 func (o *letterFlags) flags(cmd *cobra.Command) {
 	o.connection.flags(cmd)
 	f := cmd.Flags()
+	o.given = f.Changed
 	f.StringVar(&o.link, "link", "", "only letters of this link, as source->target")
 	f.StringVar(&o.prefix, "prefix", "", "only letters of keys that start with this")
 	f.StringSliceVar(&o.kinds, "kind", nil, "only letters of this kind, such as access_denied; may be repeated")
@@ -90,6 +92,9 @@ func (o *letterFlags) open(ctx context.Context) (letterBox, error) {
 
 // filter reads the flags, but for those that depend on what time it is.
 func (o *letterFlags) filter() (f s3mesh.LetterFilter, err error) {
+	if err := o.checkGiven(); err != nil {
+		return f, err
+	}
 	if o.link != "" {
 		if f.Link, err = s3mesh.ParseLink(o.link); err != nil {
 			return f, fmt.Errorf("--link: %w", err)
@@ -108,6 +113,17 @@ func (o *letterFlags) filter() (f s3mesh.LetterFilter, err error) {
 	}
 	f.Prefix, f.Site = o.prefix, o.site
 	return f, nil
+}
+
+// checkGiven refuses flags without a value: a script whose variable is empty must not come to choose all letters.
+func (o *letterFlags) checkGiven() error {
+	for flag, empty := range map[string]bool{"link": o.link == "", "prefix": o.prefix == "", "site": o.site == "",
+		"kind": len(o.kinds) == 0 || slices.Contains(o.kinds, ""), "older-than": o.olderThan == 0, "newer-than": o.newerThan == 0} {
+		if empty && o.given(flag) {
+			return fmt.Errorf("--%s is given, and empty: give it a value, or leave it out", flag)
+		}
+	}
+	return nil
 }
 
 // checkPlaces finds a link or site that the process does not have.

@@ -83,7 +83,7 @@ func newReconcileStatus(g *globals) *cobra.Command {
 func newReconcileStop(g *globals) *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use: "stop", Short: "End the comparison in progress; one with --resume goes on where it was",
+		Use: "stop", Short: "End the comparison in progress, and one that waits; --resume goes on where it was",
 		Example: "  s3mesh reconcile stop",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -117,13 +117,9 @@ func runReconcile(ctx context.Context, g *globals, o reconcileOptions) error {
 	if o.DryRun {
 		return dryRun(ctx, g, client, o.Options)
 	}
-	before, err := deadLetters(ctx, client, o.Options)
-	if err != nil {
-		return err
-	}
 	var begun reconcile.Progress
 	if err := client.StartReconcile(ctx, o.Options, &begun); err != nil {
-		return err
+		return badOptions(err)
 	}
 	if o.noWait {
 		return g.write(begun, func(w io.Writer) {
@@ -139,11 +135,11 @@ func runReconcile(ctx context.Context, g *globals, o reconcileOptions) error {
 			return leftRunning(ctx, g, err)
 		}
 	}
-	after, err := deadLetters(ctx, client, o.Options)
+	failed, err := deadLetters(ctx, client, o.Options, begun.Started)
 	if err != nil {
 		return err
 	}
-	done := reconciled{result, max(0, after-before)}
+	done := reconciled{result, failed}
 	if err := g.write(done, done.text); err != nil {
 		return err
 	}
@@ -177,7 +173,7 @@ func dryRun(ctx context.Context, g *globals, client *admin.Client, o reconcile.O
 		return g.write(d, func(w io.Writer) { printDifference(w, d) })
 	}, &report)
 	if err != nil {
-		return err
+		return badOptions(err)
 	}
 	if err := g.write(report, func(w io.Writer) { printReport(w, report) }); err != nil {
 		return err
@@ -268,18 +264,29 @@ func chosenLinks(ctx context.Context, client *admin.Client, o reconcile.Options)
 	}), nil
 }
 
-func deadLetters(ctx context.Context, client *admin.Client, o reconcile.Options) (n int64, err error) {
-	links, err := chosenLinks(ctx, client, o)
-	for _, l := range links {
-		n += l.DeadLetters
+// deadLetters counts the tasks of the chosen links and keys that have failed for good since a time.
+func deadLetters(ctx context.Context, client *admin.Client, o reconcile.Options, since time.Time) (n int64, err error) {
+	counts, err := client.CountDeadLetters(ctx, s3mesh.LetterFilter{Prefix: o.Prefix, Since: since})
+	for _, c := range counts {
+		if (len(o.From) == 0 || slices.Contains(o.From, c.Link.Source)) && (len(o.To) == 0 || slices.Contains(o.To, c.Link.Target)) {
+			n += c.Count
+		}
 	}
 	return n, err
+}
+
+// badOptions makes a mistake of the command line of options that the running process cannot take.
+func badOptions(err error) error {
+	if s3mesh.KindOf(err) == s3mesh.KindInvalid {
+		return usageError{err}
+	}
+	return err
 }
 
 // reconciled is what a run, and the replication of what it found, came to.
 type reconciled struct {
 	reconcile.Report
-	DeadLetters int64 `json:"dead_letters"` // more than before
+	DeadLetters int64 `json:"dead_letters"` // since it began
 }
 
 func (r reconciled) text(w io.Writer) {
@@ -287,7 +294,7 @@ func (r reconciled) text(w io.Writer) {
 	switch {
 	case !r.Complete:
 	case r.DeadLetters > 0:
-		fmt.Fprintf(w, "%d more dead letters than before: see 's3mesh dlq list'\n", r.DeadLetters)
+		fmt.Fprintf(w, "%d of the tasks since it began became dead letters: see 's3mesh dlq list'\n", r.DeadLetters)
 	case r.Differing > 0:
 		fmt.Fprintln(w, "All of it is replicated.")
 	}

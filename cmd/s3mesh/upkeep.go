@@ -58,7 +58,7 @@ func newUpkeep(m *mesh) *upkeep {
 	u.reconciler = reconcile.New(reconcile.Config{
 		Set: m.cfg.set, Served: m.cfg.served, Sites: sites, Takes: m.cfg.filter.Takes, Rules: rules(m.cfg.filter), Queue: m.queue,
 		PropagateDeletes: m.cfg.propagates(), MaxClockSkew: time.Duration(r.MaxClockSkew), LargeObject: int64(r.LargeObject),
-		Dir: m.cfg.reconcile.Dir, Away: m.away, Observe: u.compared.observe, Log: m.cfg.log,
+		Dir: m.cfg.reconcile.Dir, Away: m.silent, Observe: u.compared.observe, Log: m.cfg.log,
 		Ready: func(ctx context.Context, site string) error {
 			_, err := m.prover.await(ctx, site)
 			return err
@@ -73,6 +73,20 @@ func newUpkeep(m *mesh) *upkeep {
 		Letters: m.queue.DeadLetters(), MaxDeletesPerMinute: r.MaxDeletesPerMinute, Healing: u.healer.Healing,
 		Notify: u.notifier.Notify, Now: time.Now, Log: m.cfg.log})
 	return u
+}
+
+// answerTimeout is how long a site may take to show that it is there.
+const answerTimeout = 3 * time.Second
+
+// silent reports whether a site does not answer. Without work on it nobody has noticed yet.
+func (m *mesh) silent(site string) bool {
+	if m.away(site) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	_, err := m.buckets[site].Versioning(ctx)
+	return s3mesh.KindOf(err) == s3mesh.KindUnreachable
 }
 
 // rules is a text that changes whenever the filter does.

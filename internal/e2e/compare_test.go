@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -109,6 +111,26 @@ func TestVerify(t *testing.T) {
 	awaitObject(t, m.all(), "b", good)
 	m.settled(t, arrival, "-c", m.file)
 	m.must(t, append(verify, "--bytes")...)
+
+	// One that s3mesh's own credentials wrote, later than the replica, whose event is taken for an echo, is a client's copy of it.
+	keys := m.regions["alpha"].Replicator
+	stranger := *alpha
+	stranger.AccessKey, stranger.SecretKey = keys.AccessKeyID, keys.SecretAccessKey
+	stranger.connect(t)
+	eventually(t, arrival, "the replica to be older than its stamp allows", func() error {
+		o, err := alpha.s3.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &alpha.Bucket, Key: aws.String("c")})
+		if err == nil && time.Since(*o.LastModified) < 8*time.Second {
+			err = errors.New("too young")
+		}
+		return err
+	})
+	stranger.tamper(t, "c")
+	if r := m.cli(t, append(verify, "--repair")...); r.code != 3 {
+		t.Errorf("repair: exit code %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	awaitObject(t, m.all(), "c", object{body: "good", contentType: "text/x-wrong"})
+	m.settled(t, arrival, "-c", m.file)
+	m.must(t, verify...)
 }
 
 // tamper writes a replica again with its own metadata and another content type, as no client should.
